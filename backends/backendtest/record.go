@@ -1,0 +1,110 @@
+package backendtest
+
+import (
+	"bytes"
+	"crypto/md5"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/pinfs/pinfs/backends"
+	"github.com/pinfs/pinfs/manifest"
+)
+
+func recordCases() []testCase {
+	return []testCase{
+		{"record as W&B does", recordFields},
+		{"record the same twice", recordTwice},
+		{"record by prefix as by name", recordPrefix},
+		{"record the time", recordTime},
+		{"record true sums", recordSums},
+	}
+}
+
+func recordFields(t *testing.T, e *env) {
+	for _, data := range [][]byte{noise(1234, 50), nil} {
+		key := fmt.Sprintf("d/n%d", len(data))
+		e.put(t, key, data)
+		info, _ := e.pin(t, key)
+		if want := e.Features.Digest(data); info.Digest != want {
+			t.Errorf("got digest %q, want %q", info.Digest, want)
+		}
+		if info.Ref != e.uri(key) || info.Size != int64(len(data)) {
+			t.Errorf("got ref %q, size %d, want %q, %d", info.Ref, info.Size, e.uri(key), len(data))
+		}
+		keys := slices.Sorted(maps.Keys(info.Extra))
+		if !slices.Equal(keys, e.Features.Extra) {
+			t.Errorf("got extra %v, want the keys %q", info.Extra, e.Features.Extra)
+		}
+		if tag, ok := info.Extra[manifest.ExtraETag]; ok && tag != info.Digest {
+			t.Errorf("got ETag %v, want the digest %q", tag, info.Digest)
+		}
+	}
+}
+
+func recordTwice(t *testing.T, e *env) {
+	e.put(t, "o", noise(100, 51))
+	_, first := e.pin(t, "o")
+	_, second := e.pin(t, "o")
+	if first != second {
+		t.Errorf("got %+v and then %+v, want the same", first, second)
+	}
+}
+
+func recordPrefix(t *testing.T, e *env) {
+	e.put(t, "d/o", noise(100, 52))
+	_, want := e.pin(t, "d/o")
+	listed := e.digested(t, e.wantNames(t, e.uri("d"), "o")[0])
+	if got := listed.Entry("o").Object(); got != want {
+		t.Errorf("got %+v below the prefix, want %+v as by name", got, want)
+	}
+}
+
+func recordTime(t *testing.T, e *env) {
+	before := time.Now()
+	e.put(t, "o", noise(100, 53))
+	info, _ := e.pin(t, "o")
+	if !e.Features.ModTime {
+		if !info.ModTime.IsZero() {
+			t.Errorf("got time %v, want none", info.ModTime)
+		}
+		return
+	}
+	// Sources round to seconds and have clocks of their own.
+	if d := info.ModTime.Sub(before).Abs(); d > time.Minute {
+		t.Errorf("got time %v, want about %v", info.ModTime, before)
+	}
+}
+
+// recordSums wants every MD5 that the source vouches for to be that of the bytes.
+func recordSums(t *testing.T, e *env) {
+	data := noise(70_000, 54)
+	e.put(t, "o", data)
+	info, obj := e.pin(t, "o")
+	wantSums(t, info, data)
+	info, err := e.Backend.Stat(e.ctx, obj)
+	if err != nil {
+		t.Fatalf("Stat: %v", err)
+	}
+	wantSums(t, info, data)
+	body, info, err := e.Backend.Open(e.ctx, obj, 10, 10)
+	if err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+	wantSums(t, info, data)
+	if err := body.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+}
+
+func wantSums(t *testing.T, info backends.Info, data []byte) {
+	t.Helper()
+	want := md5.Sum(data)
+	for _, s := range info.Sums {
+		if s.Alg == manifest.SumMD5 && !bytes.Equal(s.Value, want[:]) {
+			t.Errorf("got MD5 %x, want %x", s.Value, want)
+		}
+	}
+}

@@ -1,0 +1,57 @@
+package memstore_test
+
+import (
+	"crypto/md5"
+	"encoding/hex"
+	"testing"
+
+	"github.com/pinfs/pinfs/backends/backendtest"
+	"github.com/pinfs/pinfs/backends/memstore"
+	"github.com/pinfs/pinfs/manifest"
+)
+
+func TestSuite(t *testing.T) {
+	f := fixture(memstore.New)
+	f.Features.Extra = []string{"etag"}
+	f.NotApplicable = map[string]string{"version deleted": "no versions are kept"}
+	backendtest.Run(t, f)
+}
+
+func TestSuiteVersioned(t *testing.T) {
+	f := fixture(memstore.NewVersioned)
+	f.Features.Extra = []string{"etag", "versionID"}
+	f.Features.Versioned = true
+	backendtest.Run(t, f)
+}
+
+func fixture(make func() *memstore.Store) backendtest.Fixture {
+	return backendtest.Fixture{
+		New: func(*testing.T) backendtest.Source { return source(make()) },
+		Features: backendtest.Features{
+			ModTime: true,
+			Digest: func(data []byte) string {
+				sum := md5.Sum(data)
+				return hex.EncodeToString(sum[:])
+			},
+		},
+	}
+}
+
+func source(s *memstore.Store) backendtest.Source {
+	const root = "mem://bucket/root"
+	return backendtest.Source{
+		Backend: s, Root: root, Missing: "mem://nobucket/x",
+		Put: func(key string, data []byte) error {
+			s.Put(root+"/"+key, data)
+			return nil
+		},
+		Delete: func(key string) error {
+			s.Delete(root + "/" + key)
+			return nil
+		},
+		DeleteVersion: func(obj manifest.Object) error {
+			s.DeleteVersion(obj.Ref, obj.Pin.Value)
+			return nil
+		},
+	}
+}
