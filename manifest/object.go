@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/json"
-	"strings"
 )
 
 // PinKind tells what fixes the version of an object.
@@ -16,8 +14,8 @@ type PinKind uint8
 const (
 	PinNone       PinKind = iota // nothing: tracked only
 	PinMD5                       // size and base64 MD5 of the content (file references)
-	PinETag                      // the source's entity tag, sent back as If-Match
-	PinVersion                   // S3 and Azure version id
+	PinETag                      // the source's entity tag: HTTP's as sent, with its quotes; others without
+	PinVersion                   // S3, Azure and mem version id
 	PinGeneration                // GCS generation, decimal
 )
 
@@ -76,81 +74,6 @@ func (o Object) Key() [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// Object gives the object of e, with the pin that e's scheme and fields allow:
-// a version id or generation first, else the ETag, else for files the MD5.
-// Rules: W&B's storage handlers, one for each scheme.
-func (e Entry) Object() Object {
-	return Object{Ref: e.Ref, Pin: e.pin(), Digest: e.Digest, Size: e.Size}
-}
-
-func (e Entry) pin() Pin {
-	version := e.extraText(ExtraVersion)
-	switch Scheme(e.Ref) {
-	case "s3", "azblob":
-		if version != "" && version != "null" {
-			return Pin{PinVersion, version}
-		}
-		return e.etagPin()
-	case "gs":
-		if version != "" {
-			return Pin{PinGeneration, version}
-		}
-		return e.etagPin()
-	case "http", "https":
-		if version != "" { // Azure's https form
-			return Pin{PinVersion, version}
-		}
-		if tag := e.extraText(ExtraETag); tag != "" {
-			return Pin{PinETag, tag}
-		}
-	case "file":
-		if isMD5(e.Digest) {
-			return Pin{PinMD5, e.Digest}
-		}
-	case "mem":
-		return e.etagPin()
-	}
-	return Pin{}
-}
-
-// etagPin pins by the recorded ETag. A digest that is the URI itself means that
-// no checksum was wanted (checksum=False): nothing is pinned.
-func (e Entry) etagPin() Pin {
-	tag := e.extraText(ExtraETag)
-	if tag == "" && e.Digest != e.Ref {
-		tag = e.Digest
-	}
-	if tag == "" {
-		return Pin{}
-	}
-	return Pin{PinETag, tag}
-}
-
-// extraText gives a string or number of Extra as text, else "".
-func (e Entry) extraText(key string) string {
-	switch v := e.Extra[key].(type) {
-	case string:
-		return v
-	case json.Number:
-		return v.String()
-	}
-	return ""
-}
-
-func isMD5(digest string) bool {
-	raw, err := base64.StdEncoding.DecodeString(digest)
-	return err == nil && len(raw) == md5.Size
-}
-
-// Scheme gives the scheme of a URI in lower case; "" when it has none.
-func Scheme(uri string) string {
-	scheme, _, ok := strings.Cut(uri, "://")
-	if !ok {
-		return ""
-	}
-	return strings.ToLower(scheme)
-}
-
 // SumAlg names a checksum over the whole content of an object.
 type SumAlg string
 
@@ -175,10 +98,17 @@ type Sum struct {
 // was made; the drivers say so in backends.Info.Sums.
 func (o Object) Sum() (Sum, bool) {
 	switch Scheme(o.Ref) {
-	case "file", "gs", "":
-		if raw, err := base64.StdEncoding.DecodeString(o.Digest); err == nil && len(raw) == md5.Size {
-			return Sum{SumMD5, raw}, true
+	case "gs", "":
+	case "file":
+		if standsForNoMD5(o.Ref, o.Digest, o.Size) {
+			return Sum{}, false
 		}
+	default:
+		return Sum{}, false
 	}
-	return Sum{}, false
+	raw, err := base64.StdEncoding.DecodeString(o.Digest)
+	if err != nil || len(raw) != md5.Size {
+		return Sum{}, false
+	}
+	return Sum{SumMD5, raw}, true
 }
