@@ -1,0 +1,137 @@
+// Package pinfs_test holds the rules of the house as tests: who may import
+// whom, how long files and functions are, that every package says what it is.
+package pinfs_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/pinfs/pinfs/"
+
+// rooms says which rooms of pinfs a package may import. "*" is any. A package
+// that is not listed fails the test: a new room is a decision.
+var rooms = map[string][]string{
+	"manifest":             {},
+	"manifest/snapshot":    {"manifest"},
+	"backends":             {"manifest"},
+	"backends/s3store":     {"backends", "manifest"},
+	"backends/filestore":   {"backends", "manifest"},
+	"backends/memstore":    {"backends", "manifest"},
+	"backends/backendtest": {"backends", "manifest"},
+	"registry":             {"manifest", "manifest/snapshot"},
+	"registry/storetest":   {"registry", "manifest"},
+	"registry/publish":     {"registry", "backends", "manifest", "manifest/snapshot"},
+	"registry/download":    {"registry", "backends", "manifest", "manifest/snapshot"},
+	"cache":                {"manifest"},
+	"fusefs":               {"manifest", "manifest/snapshot"},
+	"daemon":               {"fusefs", "cache", "registry", "backends", "manifest", "manifest/snapshot"},
+	"cmd/pinfs":            {"*"},
+	"integration":          {"*"},
+	"integration/servers":  {"*"},
+}
+
+// outside says which rooms alone may import a library.
+var outside = map[string][]string{
+	"github.com/aws/":               {"backends/s3store", "integration", "integration/servers"},
+	"github.com/dgraph-io/":         {"cache"},
+	"github.com/hanwen/go-fuse/":    {"fusefs"},
+	"github.com/urfave/cli/":        {"cmd/pinfs"},
+	"github.com/vbauerster/mpb/":    {"cmd/pinfs"},
+	"github.com/dustin/go-humanize": {"cmd/pinfs"},
+}
+
+type listed struct {
+	ImportPath   string
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
+}
+
+// packages lists the module's packages with what they import.
+func packages(t *testing.T) []listed {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []listed
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		all = append(all, p)
+	}
+}
+
+func TestImportRules(t *testing.T) {
+	seen := 0
+	for _, p := range packages(t) {
+		room, ok := strings.CutPrefix(p.ImportPath, module)
+		if !ok {
+			continue // the module's root: this test
+		}
+		may, ok := rooms[room]
+		if !ok {
+			t.Errorf("%s: no rule for this room; add it to the table", room)
+		}
+		seen++
+		for _, imp := range p.Imports {
+			checkImport(t, room, may, imp)
+		}
+		for _, imp := range slices.Concat(p.TestImports, p.XTestImports) {
+			if inner, ok := strings.CutPrefix(imp, module); ok && !room2may(room, inner, append(may, testOnly...)) {
+				t.Errorf("tests of %s import %s", room, inner)
+			}
+		}
+	}
+	if seen < 10 {
+		t.Fatalf("looked at %d packages: the test sees too little", seen)
+	}
+}
+
+// testOnly are rooms that any room's tests may use.
+var testOnly = []string{"backends/memstore", "backends/filestore", "backends/backendtest", "registry/storetest", "backends", "registry", "manifest/snapshot"}
+
+func room2may(room, inner string, may []string) bool {
+	return inner == room || slices.Contains(may, "*") || slices.Contains(may, inner)
+}
+
+func checkImport(t *testing.T, room string, may []string, imp string) {
+	t.Helper()
+	if inner, ok := strings.CutPrefix(imp, module); ok {
+		if !room2may(room, inner, may) {
+			t.Errorf("%s imports %s; it may import %v", room, inner, may)
+		}
+		return
+	}
+	if room == "manifest" && strings.Contains(strings.SplitN(imp, "/", 2)[0], ".") {
+		t.Errorf("manifest imports %s; it may import the standard library only", imp)
+	}
+	for lib, who := range outside {
+		if strings.HasPrefix(imp, lib) && !slices.Contains(who, room) {
+			t.Errorf("%s imports %s; only %v may", room, imp, who)
+		}
+	}
+}
+
+// TestNobodyImportsTheEnds: nothing imports the command or the integration tests.
+func TestNobodyImportsTheEnds(t *testing.T) {
+	for _, p := range packages(t) {
+		room := strings.TrimPrefix(p.ImportPath, module)
+		for _, imp := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
+			inner, _ := strings.CutPrefix(imp, module)
+			if inner == "cmd/pinfs" || (strings.HasPrefix(inner, "integration") && !strings.HasPrefix(room, "integration")) {
+				t.Errorf("%s imports %s", room, inner)
+			}
+		}
+	}
+}
