@@ -13,7 +13,7 @@ import (
 type stalled struct{ silence time.Duration }
 
 func (s *stalled) Error() string {
-	return fmt.Sprintf("nothing came for %v", s.silence)
+	return fmt.Sprintf("nothing, or too little, came within %v", s.silence)
 }
 
 // attempt is one try of a call: a context that a watch cancels when the source
@@ -22,10 +22,12 @@ type attempt struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
+	cut    error // the cause when the watch cancels
 }
 
-func newAttempt(ctx context.Context) *attempt {
-	a := &attempt{}
+// newAttempt makes an attempt; silence is what its error says was too long.
+func newAttempt(ctx context.Context, silence time.Duration) *attempt {
+	a := &attempt{cut: &stalled{silence: silence}}
 	a.ctx, a.cancel = context.WithCancelCause(ctx)
 	return a
 }
@@ -33,7 +35,7 @@ func newAttempt(ctx context.Context) *attempt {
 // watch cuts the attempt unless rest is called within d.
 func (a *attempt) watch(d time.Duration) {
 	if a.timer == nil {
-		a.timer = time.AfterFunc(d, func() { a.cancel(&stalled{silence: d}) })
+		a.timer = time.AfterFunc(d, func() { a.cancel(a.cut) })
 		return
 	}
 	a.timer.Reset(d)
@@ -89,7 +91,7 @@ func (g *budget) repeat(ctx context.Context, silence time.Duration, fn func(ctx 
 
 func (g *budget) once(ctx context.Context, silence time.Duration, fn func(ctx context.Context) error) error {
 	defer g.clock()()
-	a := newAttempt(ctx)
+	a := newAttempt(ctx, silence)
 	defer a.end()
 	if silence > 0 {
 		a.watch(min(silence, g.left()))

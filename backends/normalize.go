@@ -3,6 +3,8 @@ package backends
 import (
 	"path/filepath"
 	"strings"
+
+	"github.com/pinfs/pinfs/manifest"
 )
 
 // Normalize gives the URI that a person means. What has a scheme stays as it is;
@@ -13,7 +15,7 @@ func Normalize(uri string) (string, error) {
 	if uri == "" || strings.ContainsRune(uri, 0) {
 		return "", Invalid("read", uri, "not a path or URI", "give a path, or a URI such as s3://bucket/prefix")
 	}
-	if scheme, _, ok := strings.Cut(uri, "://"); ok && isScheme(scheme) {
+	if manifest.Scheme(uri) != "" {
 		return uri, nil
 	}
 	abs, err := filepath.Abs(uri)
@@ -21,15 +23,4 @@ func Normalize(uri string) (string, error) {
 		return "", Invalid("read", uri, "the working directory is gone: "+err.Error(), "give an absolute path")
 	}
 	return "file://" + abs, nil
-}
-
-// isScheme tells whether s is a scheme by RFC 3986, section 3.1.
-func isScheme(s string) bool {
-	for i, c := range []byte(strings.ToLower(s)) {
-		letter := 'a' <= c && c <= 'z'
-		if !letter && (i == 0 || !strings.ContainsRune("0123456789+-.", rune(c))) {
-			return false
-		}
-	}
-	return s != ""
 }

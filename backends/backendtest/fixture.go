@@ -1,6 +1,8 @@
 package backendtest
 
 import (
+	"crypto/md5"
+	"encoding/hex"
 	"testing"
 
 	"github.com/pinfs/pinfs/backends"
@@ -49,6 +51,16 @@ type Features struct {
 	Digest func(data []byte) string
 	// Extra are the keys of W&B's "extra" that are recorded, sorted.
 	Extra []string
+	// VersionMark is what stands between a URI and a version id when a person
+	// names an old version: "?versionId=", "#". Empty: they can't.
+	VersionMark string
 	// ModTime: the source tells when an object was last modified.
 	ModTime bool
+}
+
+// HexMD5 is the digest of sources whose ETag is the MD5 of an object put in one
+// piece: for Features.Digest.
+func HexMD5(data []byte) string {
+	sum := md5.Sum(data)
+	return hex.EncodeToString(sum[:])
 }

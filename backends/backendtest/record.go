@@ -18,6 +18,8 @@ func recordCases() []testCase {
 		{"record as W&B does", recordFields},
 		{"record the same twice", recordTwice},
 		{"record by prefix as by name", recordPrefix},
+		{"record a named version", recordVersion},
+		{"record a version that never was", recordNoVersion},
 		{"record the time", recordTime},
 		{"record true sums", recordSums},
 	}
@@ -107,4 +109,25 @@ func wantSums(t *testing.T, info backends.Info, data []byte) {
 			t.Errorf("got MD5 %x, want %x", s.Value, want)
 		}
 	}
+}
+
+// recordVersion names an old version by its id: it is recorded as it was when it
+// was the current one, and its Ref has no version in it.
+func recordVersion(t *testing.T, e *env) {
+	want := e.putPin(t, "d/o", noise(1000, 55))
+	e.put(t, "d/o", noise(2000, 56))
+	info := e.wantNames(t, e.uri("d/o")+e.Features.VersionMark+want.Pin.Value, "o")[0]
+	if got := info.Entry("o").Object(); got != want || !info.Single {
+		t.Errorf("got %+v, Single %v, want %+v, true", got, info.Single, want)
+	}
+}
+
+func recordNoVersion(t *testing.T, e *env) {
+	obj := e.putPin(t, "o", noise(1000, 57))
+	if err := e.DeleteVersion(obj); err != nil {
+		t.Fatalf("delete version: %v", err)
+	}
+	e.put(t, "o", noise(1000, 58))
+	_, err := e.tryList(e.uri("o") + e.Features.VersionMark + obj.Pin.Value)
+	wantKind(t, err, e.uri("o"), manifest.KindNoSource)
 }

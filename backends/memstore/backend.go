@@ -15,13 +15,14 @@ import (
 
 var _ backends.Backend = (*Store)(nil)
 
-// List implements backends.Backend; the names come sorted.
+// List implements backends.Backend; the names come sorted. A URI that ends in
+// ?versionId=X names that version of one object.
 func (s *Store) List(ctx context.Context, uri string, fn func(backends.Info) error) error {
 	f, err := s.begin(ctx, Request{Op: "list", URI: uri, Length: -1})
 	if err != nil {
 		return err
 	}
-	infos, ok := s.below(uri)
+	infos, ok := s.meant(uri)
 	switch {
 	case !ok:
 		return backends.NoSource("list", uri, "no such bucket")
@@ -42,7 +43,23 @@ func (s *Store) List(ctx context.Context, uri string, fn func(backends.Info) err
 	return nil
 }
 
-// below gives what List gives, and whether the bucket is there.
+// meant gives what List gives, and whether the bucket is there.
+func (s *Store) meant(uri string) ([]backends.Info, bool) {
+	base, id := manifest.SplitVersion(uri)
+	if id == "" {
+		return s.below(uri)
+	}
+	all, ok := s.versions(base)
+	i := slices.IndexFunc(all, func(v version) bool { return v.id == id && !v.deleted })
+	if i < 0 {
+		return nil, ok
+	}
+	info := all[i].info(split(base))
+	info.Single = true
+	return []backends.Info{info}, ok
+}
+
+// below gives what List gives of a URI without a version, and whether the bucket is there.
 func (s *Store) below(uri string) ([]backends.Info, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

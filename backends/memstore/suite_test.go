@@ -1,8 +1,6 @@
 package memstore_test
 
 import (
-	"crypto/md5"
-	"encoding/hex"
 	"testing"
 
 	"github.com/pinfs/pinfs/backends/backendtest"
@@ -13,14 +11,18 @@ import (
 func TestSuite(t *testing.T) {
 	f := fixture(memstore.New)
 	f.Features.Extra = []string{"etag"}
-	f.NotApplicable = map[string]string{"version deleted": "no versions are kept"}
+	f.NotApplicable = map[string]string{
+		"version deleted":                 "no versions are kept",
+		"record a named version":          "no versions are kept",
+		"record a version that never was": "no versions are kept",
+	}
 	backendtest.Run(t, f)
 }
 
 func TestSuiteVersioned(t *testing.T) {
 	f := fixture(memstore.NewVersioned)
 	f.Features.Extra = []string{"etag", "versionID"}
-	f.Features.Versioned = true
+	f.Features.Versioned, f.Features.VersionMark = true, "?versionId="
 	backendtest.Run(t, f)
 }
 
@@ -29,10 +31,7 @@ func fixture(make func() *memstore.Store) backendtest.Fixture {
 		New: func(*testing.T) backendtest.Source { return source(make()) },
 		Features: backendtest.Features{
 			ModTime: true,
-			Digest: func(data []byte) string {
-				sum := md5.Sum(data)
-				return hex.EncodeToString(sum[:])
-			},
+			Digest:  backendtest.HexMD5,
 		},
 	}
 }
