@@ -1,0 +1,131 @@
+package fusefs
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"os"
+	"unsafe"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+)
+
+// MountState is what a process must know, besides the replayed Slots, to take
+// over a mount that another one served.
+type MountState struct {
+	// Dir is the mount point.
+	Dir string
+	// Init is the kernel's INIT request as it came, in the kernel's own layout
+	// (struct fuse_in_header and fuse_init_in). The kernel sends it once for each
+	// connection. Empty: nobody has served the connection yet.
+	Init []byte
+}
+
+// Attach serves a connection. conn stays the caller's; the mount lives as long as
+// it or a server has it open. With an empty Init it answers the kernel's INIT;
+// else it goes on where another server stopped, whether that was shut down or
+// killed: what it had read and not answered the kernel sends again (Linux 6.9).
+// Two servers on one connection share the requests; that is allowed.
+func Attach(ctx context.Context, conn *os.File, st MountState, o Options) (*Mounted, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	f, err := newFileSystem(o)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.FcntlInt(conn.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil, fmt.Errorf("attach %s: %w", st.Dir, err)
+	}
+	server, err := attachServer(f, fd, st.Init)
+	if err != nil {
+		f.OnUnmount()
+		return nil, fmt.Errorf("attach %s: %w", st.Dir, err)
+	}
+	fresh := len(st.Init) == 0
+	st.Init = initBytes(server.KernelSettings())
+	m := &Mounted{state: st, fs: f, server: server, done: make(chan struct{})}
+	go m.serve()
+	if !fresh {
+		return m, nil
+	}
+	return m, m.awaitAnswer(ctx)
+}
+
+// attachServer gives a server on fd, which it owns from then on.
+func attachServer(f *fileSystem, fd int, init []byte) (*fuse.Server, error) {
+	if len(init) == 0 {
+		return fuse.NewServer(f, fmt.Sprintf("/dev/fd/%d", fd), f.serverOptions())
+	}
+	defer unix.Close(fd)
+	server, err := replayInit(f, fd, init)
+	if err != nil {
+		return nil, err
+	}
+	if err := resend(fd); err != nil {
+		f.o.Logger.Warn("the kernel can't send again what was under way; those callers wait", "error", err)
+	}
+	return server, nil
+}
+
+// replayInit makes a server read the saved INIT from a socket pair, since the
+// kernel won't send it again, and then moves the connection onto the number of
+// the server's end.
+func replayInit(f *fileSystem, fd int, init []byte) (*fuse.Server, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(pair[1])
+	req := append([]byte(nil), init...)
+	if len(req) < 4 {
+		return nil, fmt.Errorf("saved INIT has %d bytes", len(req))
+	}
+	binary.NativeEndian.PutUint32(req, uint32(len(req))) // fuse_in_header.len
+	if _, err := unix.Write(pair[1], req); err != nil {
+		return nil, err
+	}
+	server, err := fuse.NewServer(f, fmt.Sprintf("/dev/fd/%d", pair[0]), f.serverOptions())
+	if err != nil {
+		return nil, err
+	}
+	return server, unix.Dup3(fd, pair[0], unix.O_CLOEXEC)
+}
+
+// notifyResend is FUSE_NOTIFY_RESEND of the kernel's fuse.h.
+const notifyResend = 7
+
+// resend asks the kernel to send again what was read and not answered.
+func resend(fd int) error {
+	msg := make([]byte, 16) // struct fuse_out_header: len, error, unique
+	binary.NativeEndian.PutUint32(msg, uint32(len(msg)))
+	binary.NativeEndian.PutUint32(msg[4:], notifyResend)
+	_, err := unix.Write(fd, msg)
+	return err
+}
+
+func initBytes(in *fuse.InitIn) []byte {
+	return append([]byte(nil), unsafe.Slice((*byte)(unsafe.Pointer(in)), unsafe.Sizeof(*in))...)
+}
+
+// serverOptions are the same for the first server and for all that take over,
+// since the kernel hears them only once.
+func (f *fileSystem) serverOptions() *fuse.MountOptions {
+	return &fuse.MountOptions{
+		Name:                     "pinfs",
+		FsName:                   f.o.FSName,
+		MaxBackground:            64,
+		MaxWrite:                 maxRequest, // also sizes max_pages, so reads
+		DisableSplice:            true,       // header and 1 MiB are more than a pipe holds
+		EnableSymlinkCaching:     true,       // an alias with another target is another node
+		ExplicitDataCacheControl: true,       // data never changes
+		IgnoreSecurityLabels:     true,
+		ExtraCapabilities:        fuse.CAP_NO_OPENDIR_SUPPORT,
+		Logger:                   slog.NewLogLogger(f.o.Logger.Handler(), slog.LevelWarn),
+		PanicHandler:             f.panicked,
+	}
+}

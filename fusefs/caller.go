@@ -1,0 +1,69 @@
+package fusefs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// callerCheck is how often a caller that got a signal is looked at again.
+const callerCheck = 50 * time.Millisecond
+
+// request gives the context of one request: it ends after timeout, with the
+// mount, or when the calling thread is being killed.
+//
+// The kernel tells of any signal to the caller, once for each request, and not
+// which. Most are harmless: Go programs send themselves SIGURG all the time, and
+// EINTR from a read of a file would be taken for a failure. But a caller that is
+// being killed waits for our answer without any other way out. So after the
+// first signal the thread is watched, and only SIGKILL, which is what every
+// deadly signal has become by then, ends the request.
+func (f *fileSystem) request(cancel <-chan struct{}, pid uint32, timeout time.Duration) (context.Context, context.CancelFunc) {
+	ctx, stop := context.WithTimeout(f.base, timeout)
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-cancel:
+			watchCaller(ctx, pid)
+			stop()
+		}
+	}()
+	return ctx, stop
+}
+
+// watchCaller returns when thread pid is being killed or ctx is done.
+func watchCaller(ctx context.Context, pid uint32) {
+	tick := time.NewTicker(callerCheck)
+	defer tick.Stop()
+	for !beingKilled(pid) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// beingKilled tells whether SIGKILL is pending for a thread, or the thread is
+// gone. A thread that can't be looked at (another pid namespace, a hidden /proc)
+// counts as alive: the request's deadline still ends it.
+func beingKilled(pid uint32) bool {
+	if pid == 0 {
+		return false
+	}
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(int(pid)) + "/status")
+	if err != nil {
+		return errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH)
+	}
+	_, rest, ok := bytes.Cut(status, []byte("\nSigPnd:\t"))
+	if !ok {
+		return false
+	}
+	mask, _, _ := bytes.Cut(rest, []byte("\n"))
+	pending, err := strconv.ParseUint(string(mask), 16, 64)
+	return err == nil && pending&(1<<(syscall.SIGKILL-1)) != 0
+}

@@ -1,0 +1,44 @@
+// Package fusefs is the kernel's face: it shows versions of artifacts as
+// read-only directories through /dev/fuse.
+//
+// # What lives here
+//
+//   - Content and Names: the two interfaces that the package asks, bytes and names.
+//   - Slots: numbers for the snapshots, projects and aliases that are in use.
+//   - Mount, Attach, Mounted, Unmount: making, taking over and ending a mount.
+//   - Errno: the one table from manifest.Kind to errno.
+//
+// # Node ids
+//
+// A node id is computed: slot<<32 | index. Slot is an entry of Slots, index the
+// record in that slot's snapshot (0 for the root of a version, for a project and
+// for an alias). The mount's root is always 1. Slot 0 is the list of projects.
+// Nothing is handed out, so FORGET is ignored, there are no lookup counts, and
+// the memory for what the kernel has looked up is zero. A slot is appended to
+// the journal before its first id is given out, so another process that replays
+// the journal understands every id that the kernel holds.
+//
+// # What the kernel may keep
+//
+// Below a version nothing changes: entries, attributes, missing names, directory
+// contents and data are kept for ever. The lists of names (the root of a mount
+// of names, projects) are never kept; the names in them for a second, so that a
+// moved alias or a deleted version shows. An alias is a symlink whose id depends
+// on its target. OPEN and FLUSH answer ENOSYS once and the kernel stops asking;
+// in a mount of one version so does OPENDIR. With names it can't: the kernel
+// would keep the lists as well.
+//
+// # Rules
+//
+//   - ENOSYS only where it is meant: the kernel then never sends that request again.
+//   - A read gives all bytes that were asked for up to the end of the file, or an
+//     error; the kernel takes a short answer for the end of the file.
+//   - A signal is no reason to fail a read: only a caller that is being killed
+//     gets EINTR (see caller.go).
+//   - Each wait has a deadline: Options.ReadTimeout for bytes, NamesTimeout for names.
+//   - Handlers run in one goroutine for each request that the kernel has under
+//     way: at most MaxBackground (64) of read-ahead and one for each thread that waits.
+//
+// Lock order: treeCache.mu and Slots.mu and faults.mu and listings.mu are leaves:
+// none is held while another is taken. Slots.mu is held while the journal is written.
+package fusefs

@@ -1,0 +1,86 @@
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strconv"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/pinfs/pinfs/manifest"
+	"github.com/pinfs/pinfs/manifest/snapshot"
+)
+
+// Open is stateless: ENOSYS tells the kernel not to ask again, neither here nor
+// at close. A read-only mount has refused writers before.
+func (f *fileSystem) Open(<-chan struct{}, *fuse.OpenIn, *fuse.OpenOut) fuse.Status {
+	f.count.open.Add(1)
+	return fuse.ENOSYS
+}
+
+// Flush is the other half of Open.
+func (f *fileSystem) Flush(<-chan struct{}, *fuse.FlushIn) fuse.Status {
+	f.count.open.Add(1)
+	return fuse.ENOSYS
+}
+
+// Read gives all bytes that were asked for, as far as the file has them, or an
+// error: the kernel takes a short answer for the end of the file.
+func (f *fileSystem) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
+	f.count.read.Add(1)
+	n, s, err := f.slotOf(in.NodeId)
+	if err != nil {
+		return nil, f.fail("", err)
+	}
+	if s.Kind != SlotVersion {
+		return nil, fuse.EISDIR
+	}
+	held, err := f.tree(cancel, &in.InHeader, n, s)
+	if err != nil {
+		return nil, f.fail(s.path(""), err)
+	}
+	defer f.trees.release(held)
+	rec, err := held.tree.Snapshot.Node(n.index)
+	if err != nil {
+		return nil, f.fail(s.path(""), err)
+	}
+	if rec.Dir {
+		return nil, fuse.EISDIR
+	}
+	ctx, stop := f.request(cancel, in.Pid, f.o.ReadTimeout)
+	defer stop()
+	obj, got, err := f.readFile(ctx, held, rec, buf[:min(int(in.Size), len(buf))], in.Offset)
+	if err != nil {
+		return nil, f.faults.report(held.path(rec), obj, err)
+	}
+	return fuse.ReadResultData(buf[:got]), fuse.OK
+}
+
+// readFile reads len(p) bytes, or up to the end of the file.
+func (f *fileSystem) readFile(ctx context.Context, held *heldTree, rec snapshot.Node, p []byte, off uint64) (manifest.Object, int, error) {
+	obj, err := held.tree.Snapshot.Object(rec.Index)
+	if err != nil {
+		return obj, 0, err
+	}
+	size := obj.Size
+	if size == manifest.SizeUnknown {
+		if size, err = f.askSize(ctx, obj); err != nil {
+			return obj, 0, err
+		}
+	}
+	if off >= uint64(size) {
+		return obj, 0, nil
+	}
+	p = p[:min(uint64(len(p)), uint64(size)-off)]
+	got, err := f.o.Content.ReadAt(ctx, obj, p, int64(off))
+	switch {
+	case got == len(p):
+		return obj, got, nil
+	case err == nil || errors.Is(err, io.EOF):
+		return obj, 0, &manifest.Error{Kind: manifest.KindCorrupt, Op: "read", Ref: obj.Ref, Msg: "the object ends early",
+			Expected: bytesText(size), Found: bytesText(int64(off) + int64(got))}
+	}
+	return obj, 0, err
+}
+
+func bytesText(n int64) string { return strconv.FormatInt(n, 10) + " bytes" }
