@@ -1,0 +1,40 @@
+// Package filestore is the driver of file:///absolute/path: files of this host
+// and of the shares that it mounts. A path in a URI is literal: nothing in it is
+// decoded, as W&B does not either.
+//
+// # What is recorded
+//
+// Size and base64 MD5 of the content; List gives no digest, since Digest reads
+// the file for it, many at once if the caller likes. The reference is the path
+// as it was given, made absolute, not resolved: the root itself may be a
+// symbolic link.
+//
+// Below a directory:
+//
+//   - A symbolic link to a file inside the tree is recorded as a file. A link
+//     out of the tree, to a directory, or to nothing is an error that names it:
+//     it can't be recorded, and to leave it out would lose data in silence.
+//   - Sockets, FIFOs and devices are errors, and so are names that are not UTF-8,
+//     which JSON can't hold.
+//   - Empty directories can't be recorded and are left out.
+//
+// # What is read
+//
+// A file is opened by its path, links are followed, and it is never waited for a
+// FIFO. Stat reads and hashes the whole file. Open compares the size, and says
+// what the file's digest is now when it differs, up to MaxNamed bytes. A file
+// that changes under a stream (size or mtime) ends it with KindChanged; the
+// digest is the caller's to check.
+//
+// # Shares that hang
+//
+// A system call on a dead share can't be cancelled. Each runs in a goroutine of
+// its own, which is left behind after Options.Timeout or when the context ends,
+// with buffers that nobody else uses. When Options.MaxStuck are left behind,
+// every call is KindTimeout at once, until some return.
+//
+// # Locks
+//
+// None: Store has an atomic count of calls left behind and a pool of buffers. A
+// stream is used by one goroutine at a time.
+package filestore
