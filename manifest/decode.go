@@ -129,7 +129,8 @@ func (d *decoder) config() error {
 	if raw[0] != '{' {
 		return badManifest("", "storagePolicyConfig must be an object, not "+clip(raw))
 	}
-	if d.header.StoragePolicyConfig, err = objectOf(raw); err != nil {
+	c := cursor{b: raw}
+	if d.header.StoragePolicyConfig, err = c.attributes(); err != nil {
 		return badManifest("", "storagePolicyConfig: "+err.Error())
 	}
 	return nil

@@ -26,7 +26,7 @@ func decodeEntry(path string, raw []byte) (Entry, error) {
 		if err != nil {
 			return Entry{}, badManifest(path, "key: "+err.Error())
 		}
-		field, err := e.set(key, c.raw())
+		field, err := e.set(key, &c)
 		if err != nil {
 			return Entry{}, badManifest(path, key+": "+err.Error())
 		}
@@ -41,28 +41,30 @@ func decodeEntry(path string, raw []byte) (Entry, error) {
 	return e, nil
 }
 
-// set decodes raw into the field of e that key names; 0 when there is none.
+// set decodes a value into the field of e that key names; 0 when there is none.
 // local_path is such a key: a leak of the SDK's that means nothing elsewhere.
-func (e *Entry) set(key string, raw []byte) (field entryField, err error) {
+func (e *Entry) set(key string, c *cursor) (field entryField, err error) {
 	switch key {
 	case "digest":
 		field = fieldDigest
-		e.Digest, err = textOf(raw)
+		e.Digest, err = c.text()
 	case "ref":
 		field = fieldRef
-		e.Ref, err = textOf(raw)
+		e.Ref, err = c.text()
 	case "size":
 		field = fieldSize
-		e.Size, err = sizeOf(raw)
+		e.Size, err = c.size()
 	case "birthArtifactID":
 		field = fieldBirth
-		e.BirthArtifactID, err = textOf(raw)
+		e.BirthArtifactID, err = c.text()
 	case "extra":
 		field = fieldExtra
-		e.Extra, err = objectOf(raw)
+		e.Extra, err = c.attributes()
 	case "skip_cache":
 		field = fieldSkipCache
-		e.SkipCache, err = flagOf(raw)
+		e.SkipCache, err = c.flag()
+	default:
+		c.raw()
 	}
 	return field, err
 }

@@ -1,64 +1,66 @@
 package manifest
 
-// frame finds the end of a JSON value byte by byte. It does not check: text with
-// brackets that do not match ends somewhere, and json.Valid refuses it there.
+import "bytes"
+
+// frame finds the end of a JSON value, in one window of its text after another. It
+// looks at brackets and quotes only and does not check: text with brackets that
+// do not match ends somewhere, and json.Valid refuses it there.
 type frame struct {
 	depth    int
 	inString bool
-	escaped  bool
+	escaped  bool // the byte before, in a string, was a backslash that counts
 }
 
-// framed is where a byte stands in its value.
-type framed uint8
-
-const (
-	frameInside framed = iota
-	frameEnd           // the last byte of the value
-	frameBefore        // no longer a byte of the value
-)
-
-func (f *frame) step(c byte) framed {
-	if f.inString {
-		return f.text(c)
-	}
-	switch c {
-	case '"':
-		f.inString = true
-	case '{', '[':
-		f.depth++
-	case '}', ']':
-		f.depth--
-		if f.depth <= 0 {
-			return f.close()
+// scan goes on with b. done tells that the value ends before b[n]; else all of b
+// belongs to it and n is len(b).
+func (f *frame) scan(b []byte) (n int, done bool) {
+	for n < len(b) {
+		if f.inString {
+			n += f.text(b[n:])
+			if !f.inString && f.depth == 0 {
+				return n, true
+			}
+			continue
 		}
-	case ',', ':', ' ', '\n', '\t', '\r':
-		if f.depth == 0 {
-			return frameBefore
+		switch b[n] {
+		case '"':
+			f.inString = true
+		case '{', '[':
+			f.depth++
+		case '}', ']':
+			if f.depth == 0 { // of what is around a number or literal
+				return n, true
+			}
+			if f.depth--; f.depth == 0 {
+				return n + 1, true
+			}
+		case ',', ':', ' ', '\n', '\t', '\r':
+			if f.depth == 0 {
+				return n, true
+			}
 		}
+		n++
 	}
-	return frameInside
+	return n, false
 }
 
-// close ends the value: its own bracket is its last byte, while the one of what
-// surrounds a number or literal is not.
-func (f *frame) close() framed {
-	if f.depth < 0 {
-		return frameBefore
-	}
-	return frameEnd
-}
-
-func (f *frame) text(c byte) framed {
-	switch {
-	case f.escaped:
-		f.escaped = false
-	case c == '\\':
-		f.escaped = true
-	case c == '"':
+// text gives how much of b is still in the string, its closing quote included.
+func (f *frame) text(b []byte) int {
+	end := bytes.IndexByte(b, '"')
+	if end >= 0 && !f.escaped && bytes.IndexByte(b[:end], '\\') < 0 {
 		f.inString = false
-		if f.depth == 0 {
-			return frameEnd
+		return end + 1
+	}
+	for i, c := range b {
+		switch {
+		case f.escaped:
+			f.escaped = false
+		case c == '\\':
+			f.escaped = true
+		case c == '"':
+			f.inString = false
+			return i + 1
 		}
 	}
-	return frameInside
+	return len(b)
 }

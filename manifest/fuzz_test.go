@@ -1,9 +1,11 @@
 package manifest_test
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"unicode/utf8"
 
 	"github.com/pinfs/pinfs/manifest"
@@ -25,6 +27,14 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		h, entries, err := decode(t, text)
+		var slow []manifest.Entry
+		_, slowErr := manifest.Decode(iotest.OneByteReader(strings.NewReader(text)), func(e manifest.Entry) error {
+			slow = append(slow, e)
+			return nil
+		})
+		if !reflect.DeepEqual(entries, slow) || fmt.Sprint(err) != fmt.Sprint(slowErr) {
+			t.Fatalf("byte by byte: got %+v (%v), want %+v (%v)", slow, slowErr, entries, err)
+		}
 		if err != nil {
 			if manifest.KindOf(err) != manifest.KindInvalid || len(err.Error()) > 2000 || !utf8.ValidString(err.Error()) {
 				t.Fatalf("got %v of %d bytes, want a line of KindInvalid: %q", manifest.KindOf(err), len(err.Error()), err)

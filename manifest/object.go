@@ -13,7 +13,7 @@ type PinKind uint8
 // The kinds of pins, from none to the tightest.
 const (
 	PinNone       PinKind = iota // nothing: tracked only
-	PinMD5                       // size and base64 MD5 of the content (file references)
+	PinMD5                       // size and base64 MD5 of the content (files, oldest GCS manifests)
 	PinETag                      // the source's entity tag: HTTP's as sent, with its quotes; others without
 	PinVersion                   // S3, Azure and mem version id
 	PinGeneration                // GCS generation, decimal

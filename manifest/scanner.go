@@ -120,7 +120,7 @@ func (s *scanner) value() ([]byte, error) {
 	switch {
 	case n > maxValue:
 		return nil, s.bad("a value of more than %d bytes", maxValue)
-	case !json.Valid(raw):
+	case !isPlain(raw) && !json.Valid(raw):
 		return nil, s.bad("not JSON")
 	case !utf8.Valid(raw):
 		return nil, s.bad("text that is not UTF-8")
@@ -129,18 +129,14 @@ func (s *scanner) value() ([]byte, error) {
 	return raw, nil
 }
 
-// frame gives the length of the value that begins at pos. It looks at brackets
-// and quotes only.
+// frame gives the length of the value that begins at pos.
 func (s *scanner) frame() (int, error) {
 	var f frame
 	for n := 0; ; {
-		for window := s.buf[s.pos:s.end]; n < len(window); n++ {
-			switch f.step(window[n]) {
-			case frameEnd:
-				return n + 1, nil
-			case frameBefore:
-				return n, nil
-			}
+		more, done := f.scan(s.buf[s.pos+n : s.end])
+		n += more
+		if done {
+			return n, nil
 		}
 		if err := s.fill(); err == io.EOF {
 			return 0, s.bad("the text ends early")
@@ -252,6 +248,20 @@ func badManifest(path, msg string) *Error {
 		e.Ref = quotePath(path)
 	}
 	return e
+}
+
+// isPlain is true for strings without escapes or control characters, such as
+// nearly all paths. It spares them json.Valid, the slowest step of all.
+func isPlain(raw []byte) bool {
+	if len(raw) < 2 || raw[0] != '"' {
+		return false
+	}
+	for _, c := range raw[1 : len(raw)-1] {
+		if c < ' ' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"reflect"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/pinfs/pinfs/manifest"
@@ -30,6 +32,23 @@ func stream(n int) io.ReadCloser {
 	r, w := io.Pipe()
 	go func() { w.CloseWithError(manifest.Encode(w, manifest.DefaultHeader(), generated(n))) }()
 	return r
+}
+
+// Entries that lie across the ends of reads, of any length, come out whole.
+func TestDecodeAcrossReads(t *testing.T) {
+	var want []manifest.Entry
+	for i := range 3_000 {
+		path := fmt.Sprintf("%s/%d", strings.Repeat(`\"\\`, i%37+1), i)
+		want = append(want, manifest.Entry{Path: path, Digest: strings.Repeat(`"\`, i%101+1), Size: int64(i)})
+	}
+	text, err := encode(manifest.DefaultHeader(), want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, got, err := decode(t, text)
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Fatalf("got %d entries (%v) that differ, want %d", len(got), err, len(want))
+	}
 }
 
 func heap() int64 {

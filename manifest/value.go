@@ -40,18 +40,10 @@ func (c *cursor) more(closing byte) bool {
 // raw consumes a value and gives its text.
 func (c *cursor) raw() []byte {
 	c.peek()
-	start := c.i
 	var f frame
-	for ; c.i < len(c.b); c.i++ {
-		switch f.step(c.b[c.i]) {
-		case frameEnd:
-			c.i++
-			return c.b[start:c.i]
-		case frameBefore:
-			return c.b[start:c.i]
-		}
-	}
-	return c.b[start:]
+	n, _ := f.scan(c.b[c.i:])
+	c.i += n
+	return c.b[c.i-n : c.i]
 }
 
 // key consumes a key and its colon.
@@ -110,54 +102,6 @@ func (c *cursor) array(depth int) ([]any, error) {
 		list = append(list, v)
 	}
 	return list, nil
-}
-
-// textOf decodes a string; null is "".
-func textOf(raw []byte) (string, error) {
-	switch raw[0] {
-	case '"':
-		return unquote(raw)
-	case 'n':
-		return "", nil
-	}
-	return "", errors.New("must be a string")
-}
-
-// objectOf decodes an object; null and an empty one are nil.
-func objectOf(raw []byte) (map[string]any, error) {
-	switch raw[0] {
-	case '{':
-		c := cursor{b: raw}
-		m, err := c.object(1)
-		if err != nil || len(m) == 0 {
-			return nil, err
-		}
-		return m, nil
-	case 'n':
-		return nil, nil
-	}
-	return nil, errors.New("must be an object")
-}
-
-// flagOf decodes a boolean; null is false.
-func flagOf(raw []byte) (bool, error) {
-	switch raw[0] {
-	case 't', 'f', 'n':
-		return raw[0] == 't', nil
-	}
-	return false, errors.New("must be true or false")
-}
-
-// sizeOf decodes a number of bytes; null is SizeUnknown.
-func sizeOf(raw []byte) (int64, error) {
-	if raw[0] == 'n' {
-		return SizeUnknown, nil
-	}
-	n, err := strconv.ParseUint(string(raw), 10, 63)
-	if err != nil {
-		return 0, fmt.Errorf("must be a whole number of bytes below 2^63, not %s", quotePath(string(raw)))
-	}
-	return int64(n), nil
 }
 
 // unquote decodes a JSON string. encoding/json turns a half of a surrogate pair
