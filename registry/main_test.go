@@ -1,0 +1,18 @@
+package registry_test
+
+import (
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/pinfs/pinfs/registry/storetest"
+)
+
+func TestMain(m *testing.M) {
+	storetest.Main(openDir)
+	if role := os.Getenv(roleEnv); role != "" {
+		os.Exit(play(role))
+	}
+	goleak.VerifyTestMain(m)
+}
