@@ -1,0 +1,30 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"pinfs": main})
+}
+
+// TestScripts runs the command as a shell would. See the scripts for what it
+// promises; commands_test.go for the words that they have besides testscript's.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup:               setup,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exitcode":  exitcode,
+			"json":      jsonValue,
+			"mounted":   mounted,
+			"errorline": errorline,
+			"signal":    signalProcess,
+			"ended":     ended,
+		},
+	})
+}

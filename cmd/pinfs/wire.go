@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/pinfs/pinfs/backends"
+	"github.com/pinfs/pinfs/backends/filestore"
+	"github.com/pinfs/pinfs/backends/s3store"
+	"github.com/pinfs/pinfs/manifest"
+	"github.com/pinfs/pinfs/registry"
+)
+
+// How many requests may be under way at once.
+const (
+	maxS3Requests = 128
+	maxFiles      = 64 // each an open file
+)
+
+// drivers is where every scheme gets its driver. The caller closes the result.
+func (a *app) drivers(c *cli.Context) (backends.Backend, error) {
+	s3, err := s3store.New(c.Context, s3Options(c))
+	if err != nil {
+		return nil, err
+	}
+	mux := backends.NewMux(map[string]backends.Backend{
+		"s3":   backends.Wrap(s3, backends.Options{Limit: maxS3Requests}),
+		"file": backends.Wrap(filestore.New(), backends.Options{Limit: maxFiles}),
+	})
+	if c.Bool(flagOffline) {
+		return &offline{mux}, nil
+	}
+	return mux, nil
+}
+
+func s3Options(c *cli.Context) s3store.Options {
+	o := s3store.Options{
+		Endpoint:      c.String(flagS3Endpoint),
+		Region:        c.String(flagS3Region),
+		Anonymous:     c.Bool(flagS3Anonymous),
+		RequesterPays: c.Bool(flagS3Pays),
+		MaxConns:      maxS3Requests,
+	}
+	if c.IsSet(flagS3PathStyle) {
+		style := c.Bool(flagS3PathStyle)
+		o.PathStyle = &style
+	}
+	return o
+}
+
+// registryURL is the registry to use, with an absolute path, so that a daemon in
+// another directory understands it.
+func registryURL(c *cli.Context) (string, error) {
+	url := c.String(flagRegistry)
+	if url == "" {
+		return "file://" + defaultRegistry(), nil
+	}
+	path, isFile := strings.CutPrefix(url, "file://")
+	if !isFile && strings.Contains(url, "://") {
+		return "", &manifest.Error{Kind: manifest.KindUnsupported, Op: "open registry", Ref: url,
+			Msg: "unknown scheme", Hint: "known: file:///DIR"}
+	}
+	if isFile && !filepath.IsAbs(path) {
+		return "", usage("open registry", url, "the path is not absolute", "write file:///DIR")
+	}
+	path, err := filepath.Abs(path)
+	return "file://" + path, err
+}
+
+// openRegistry opens what registryURL gave.
+func openRegistry(ctx context.Context, url string) (*registry.Registry, error) {
+	store := registry.NewDirStore(strings.TrimPrefix(url, "file://"))
+	return registry.Open(ctx, store, registry.Options{By: by()})
+}
+
+// registry opens the registry that the flags name.
+func (a *app) registry(c *cli.Context) (*registry.Registry, error) {
+	url, err := registryURL(c)
+	if err != nil {
+		return nil, err
+	}
+	return openRegistry(c.Context, url)
+}
+
+// offline stands for all sources under --offline: none is asked.
+type offline struct{ *backends.Mux }
+
+var _ backends.Backend = (*offline)(nil)
+
+func (o *offline) List(_ context.Context, uri string, _ func(backends.Info) error) error {
+	return noNetwork("list", uri)
+}
+
+func (o *offline) Stat(_ context.Context, obj manifest.Object) (backends.Info, error) {
+	return backends.Info{}, noNetwork("stat", obj.Ref)
+}
+
+func (o *offline) Open(_ context.Context, obj manifest.Object, _, _ int64) (io.ReadCloser, backends.Info, error) {
+	return nil, backends.Info{}, noNetwork("read", obj.Ref)
+}
+
+func (o *offline) Digest(_ context.Context, info backends.Info) (backends.Info, error) {
+	return backends.Info{}, noNetwork("read", info.Ref)
+}
+
+func noNetwork(op, ref string) error {
+	return &manifest.Error{Kind: manifest.KindUnreachable, Op: op, Ref: ref, Msg: "offline: not cached, and no source is asked",
+		Hint: "leave out --" + flagOffline}
+}
