@@ -33,6 +33,12 @@ func call[T any](ctx context.Context, g *guard, op, ref string, fn func() (T, er
 	if n := g.stuck.Load(); n >= g.max {
 		return none, backends.Timeout(op, ref, fmt.Sprintf("%d earlier calls on files have not returned; a share may hang", n))
 	}
+	return await(ctx, g, op, ref, fn, late)
+}
+
+// await is call without the bound: for what must run, whatever hangs.
+func await[T any](ctx context.Context, g *guard, op, ref string, fn func() (T, error), late func(T)) (T, error) {
+	var none T
 	done := make(chan result[T], 1)
 	go func() {
 		value, err := fn()

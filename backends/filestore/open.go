@@ -68,9 +68,10 @@ func (s *Store) open(ctx context.Context, op, ref, path string) (*file, error) {
 	}, func(f *file) { _ = f.f.Close() })
 }
 
-// shut closes f, which a share may keep waiting too.
+// shut closes f, which a share may keep waiting too. It is done even when no
+// other call is let in any more, or descriptors would be lost.
 func (s *Store) shut(f *file) error {
-	_, err := call(context.Background(), &s.guard, "close", f.ref, func() (struct{}, error) {
+	_, err := await(context.Background(), &s.guard, "close", f.ref, func() (struct{}, error) {
 		return struct{}{}, f.f.Close()
 	}, nil)
 	return err
