@@ -69,6 +69,25 @@ func (r *Registry) Check(ctx context.Context, c Commit) error {
 	return err
 }
 
+// Preview gives what Commit would give now, and writes nothing. c needs no
+// SnapshotPath. Aliases are those that the version has, not those to be moved.
+func (r *Registry) Preview(ctx context.Context, c Commit) (v Version, isNew bool, err error) {
+	if err := c.check(); err != nil {
+		return Version{}, false, err
+	}
+	latest, next, same, err := r.look(ctx, c)
+	if err != nil {
+		return Version{}, false, err
+	}
+	if !same {
+		return r.record(c).version(c.Project, c.Artifact, next, nil), true, nil
+	}
+	n := c.name()
+	n.Version = versionText(latest)
+	v, err = r.Resolve(ctx, n)
+	return v, false, err
+}
+
 func (c Commit) check() error {
 	if err := checkNew(c.Project, c.Artifact); err != nil {
 		return err
