@@ -1,0 +1,160 @@
+package cache
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/sys/unix"
+)
+
+// budget hands out the buffers of fetches and bounds their sum. Buffers of
+// 64 KiB and more are mapped, not allocated: page-aligned, outside the garbage
+// collector's arithmetic, and given back to the host when idle.
+type budget struct {
+	limit   int64
+	sem     *semaphore.Weighted
+	waiting atomic.Int64
+	// reclaim asks for n bytes of buffers that are only held in case of a reader.
+	reclaim func(n int64)
+	// soon is the same for who may not wait; somebody else does it.
+	soon chan int64
+
+	mu     sync.Mutex
+	free   map[int64][][]byte // by class
+	total  int64              // handed out and free
+	inUse  int64
+	highMk int64
+}
+
+const (
+	minClass  = 4 << 10
+	mapsFrom  = 64 << 10
+	aheadPart = 8 // read-ahead leaves an aheadPart-th of the budget to demand
+)
+
+func newBudget(limit int64) *budget {
+	return &budget{limit: limit, sem: semaphore.NewWeighted(limit), free: map[int64][][]byte{}, reclaim: func(int64) {}, soon: make(chan int64, 1)}
+}
+
+func classOf(n int64) int64 {
+	class := int64(minClass)
+	for class < n {
+		class *= 2
+	}
+	return class
+}
+
+// get waits for a buffer of n bytes.
+func (b *budget) get(ctx context.Context, n int64) ([]byte, error) {
+	class := classOf(n)
+	if !b.sem.TryAcquire(class) {
+		b.waiting.Add(1)
+		defer b.waiting.Add(-1)
+		b.reclaim(class)
+		if err := b.sem.Acquire(ctx, class); err != nil {
+			return nil, err
+		}
+	}
+	return b.take(class)
+}
+
+// try gives a buffer of n bytes if there is one to spare for read-ahead.
+func (b *budget) try(n int64) ([]byte, bool) {
+	class := classOf(n)
+	if b.used()+class > b.limit-b.limit/aheadPart || !b.sem.TryAcquire(class) {
+		select {
+		case b.soon <- class:
+		default:
+		}
+		return nil, false
+	}
+	buf, err := b.take(class)
+	return buf, err == nil
+}
+
+func (b *budget) used() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.inUse
+}
+
+// take finds or makes a buffer; the semaphore was taken for it.
+func (b *budget) take(class int64) ([]byte, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if list := b.free[class]; len(list) > 0 {
+		buf := list[len(list)-1]
+		b.free[class] = list[:len(list)-1]
+		b.inUse += class
+		return buf, nil
+	}
+	for b.total+class > b.limit && b.dropOne() {
+	}
+	buf, err := newBuffer(class)
+	if err != nil {
+		b.sem.Release(class)
+		return nil, err
+	}
+	b.total += class
+	b.inUse += class
+	b.highMk = max(b.highMk, b.total)
+	return buf, nil
+}
+
+// put takes a buffer back.
+func (b *budget) put(buf []byte) {
+	class := int64(cap(buf))
+	b.mu.Lock()
+	b.free[class] = append(b.free[class], buf[:class])
+	b.inUse -= class
+	b.mu.Unlock()
+	b.sem.Release(class)
+}
+
+// dropOne frees one idle buffer; b.mu is held.
+func (b *budget) dropOne() bool {
+	for class, list := range b.free {
+		if len(list) == 0 {
+			continue
+		}
+		b.free[class] = list[:len(list)-1]
+		b.total -= class
+		freeBuffer(list[len(list)-1])
+		return true
+	}
+	return false
+}
+
+// trim frees half of the idle buffers; called once a second.
+func (b *budget) trim() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for idle := b.total - b.inUse; idle > 0 && b.total-b.inUse > idle/2; {
+		if !b.dropOne() {
+			return
+		}
+	}
+}
+
+// close frees every idle buffer.
+func (b *budget) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.dropOne() {
+	}
+}
+
+func newBuffer(class int64) ([]byte, error) {
+	if class < mapsFrom {
+		return make([]byte, class), nil
+	}
+	return unix.Mmap(-1, 0, int(class), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+}
+
+func freeBuffer(buf []byte) {
+	if cap(buf) >= mapsFrom {
+		_ = unix.Munmap(buf[:cap(buf)]) // fails only for what is no mapping
+	}
+}

@@ -1,0 +1,64 @@
+// Package cache keeps the bytes of objects on this host. It knows manifest.Object
+// and a Source of bytes, nothing of FUSE and of backends.
+//
+// What is promised: a read gives the bytes of the object or an error that says
+// why, never others; one request to the source for all who wait for the same
+// bytes; no wait without a deadline; memory, disk, descriptors and requests in
+// flight are bounded.
+//
+// # The directory
+//
+//	lock          flock of the process that uses it, with its pid
+//	format        "pinfs cache 1"; anything else, and the content is emptied
+//	index/        badger: what is here
+//	objects/xx/k  content of objects above 64 KiB: one sparse file each, named
+//	              by the object's key in hex (xx: its first two digits), as
+//	              long as the object
+//	reserve       64 MiB that are given back when the file system runs full
+//	trash-*       what was put aside to be removed
+//
+// Keys of the index, each with the object's key (manifest.Object.Key):
+//
+//	o key         record: flags, size, stored bytes, last use
+//	d key         content of an object of at most one block (64 KiB)
+//	b key chunk   table of 1,024 blocks: bitmap of those here, CRC32C of each
+//	u time key    the order of use, for eviction; kept objects have none
+//	z key         a size that was asked for
+//	m             counts
+//
+// Each value ends with the CRC32C of its key and itself; one that does not fit
+// counts as absent. Integers are big endian.
+//
+// # Crashes
+//
+// No order of writes to the disk is needed, so nothing is synced. A block enters
+// the index after its bytes were written; if a power loss keeps the entry and
+// not the bytes, its CRC32C does not fit. Every block is checked each time that
+// it leaves the disk. A file without an entry is removed by a slow sweep after a
+// start that followed no clean end. Eviction removes the file first; an entry
+// without a file is found at the next read.
+//
+// # Checking
+//
+// Objects up to 1 MiB are fetched whole and checked before their first byte is
+// served. So are, at any size, objects that only their content pins (PinMD5:
+// files) and those that failed a check: one pass in order, which learns the CRC
+// of every block, also of those that there is no room for. Others are checked
+// in the background when complete. A mismatch drops the object.
+//
+// # Locks
+//
+// In this order; the later ones are leaves and hold no other:
+//
+//	Cache.life    read-held by each call of the API, taken by Close
+//	object.mu     tables, parts, streams and flags of one object
+//	part.mu       who waits for a part
+//	shard.mu      which objects are in memory, and their users
+//	quota.mu, budget.mu, writer.mu, lingering.mu, failures.mu, recentSet.mu
+//
+// Disk and network I/O happen outside all of them, but for reads of the index
+// and opening a file, which object.mu covers. Only the writer's goroutine
+// changes the index. A part's slot is taken before its memory, and memory is
+// given back without waiting for anything but the disk, so that who waits for
+// either goes on.
+package cache

@@ -1,0 +1,69 @@
+package cache
+
+import "time"
+
+const (
+	tidyEvery    = time.Second
+	measureEvery = 10 // tidies
+)
+
+// janitor does what is due by time: memory given back, garbage in the index
+// collected, the reserve kept or freed.
+func (c *Cache) janitor() {
+	tick := time.NewTicker(tidyEvery)
+	defer tick.Stop()
+	for i := 1; ; i++ {
+		select {
+		case <-c.ctx.Done():
+			return
+		case n := <-c.budget.soon:
+			c.linger.reclaim(n)
+			i--
+			continue
+		case <-tick.C:
+		}
+		c.linger.expire(lingerMax)
+		c.budget.trim()
+		c.keepReserve()
+		c.writer.kick()
+		if c.index != nil && i%measureEvery == 0 {
+			c.tidyIndex()
+		}
+	}
+}
+
+// keepReserve frees the reserve file when the file system runs full, so that
+// badger can still write out what it holds, and makes it anew when there is
+// room again.
+func (c *Cache) keepReserve() {
+	c.quota.mu.Lock()
+	free, floor := c.quota.freeBytes(), c.quota.floor
+	c.quota.mu.Unlock()
+	switch {
+	case free < floor/2:
+		c.noteDisk(c.dir.freeReserve())
+	case free > floor+2*reserveBytes && !exists(c.dir.join(reserveName)):
+		c.noteDisk(c.dir.allocateReserve())
+	}
+}
+
+// tidyIndex measures the index and collects its garbage, a few files at a time.
+func (c *Cache) tidyIndex() {
+	for range 4 {
+		c.measure()
+		c.writer.counts()
+		if c.quota.critical() || c.ctx.Err() != nil {
+			return
+		}
+		if done, err := c.index.collect(); err != nil || !done {
+			c.noteIndex(err)
+			return
+		}
+	}
+}
+
+func (c *Cache) measure() {
+	disk := c.index.diskBytes()
+	c.n.indexDisk.Store(disk)
+	c.quota.measured(disk)
+}

@@ -1,0 +1,74 @@
+package cache
+
+import "time"
+
+// starvedAfter is how long a part may hold memory that demand waits for before
+// it is given up instead of written.
+const starvedAfter = 250 * time.Millisecond
+
+// keep writes a complete part to where it stays; what can't be written lingers
+// in memory for its readers. The disk slows readers down only when the memory
+// budget is full, and only for starvedAfter.
+func (c *Cache) keep(o *object, p *part) {
+	done := time.Now()
+	if !p.keep || c.health.bypassed() || c.writes.Acquire(c.ctx, 1) != nil {
+		c.linger.add(o, p)
+		return
+	}
+	defer c.writes.Release(1)
+	if c.budget.waiting.Load() > 0 && time.Since(done) > starvedAfter {
+		c.n.unkept.Add(1)
+		c.linger.add(o, p)
+		return
+	}
+	if !c.quota.reserve(c.ctx, p.n, c.mayEvict(o)) {
+		c.n.unkept.Add(1)
+		c.linger.add(o, p)
+		return
+	}
+	if o.small() {
+		c.table.hold(o)
+		c.writer.put(o, p)
+		return
+	}
+	if !c.write(o, p) {
+		c.quota.release(p.n)
+		c.linger.add(o, p)
+	}
+}
+
+// mayEvict: an object that does not fit does not push out all others.
+func (c *Cache) mayEvict(o *object) bool { return o.size <= c.quota.limit-c.quota.limit/8 }
+
+// write puts p into the object's file and notes its blocks. The index follows:
+// never a block in it whose bytes were not written.
+func (c *Cache) write(o *object, p *part) bool {
+	o.mu.Lock()
+	gen := o.gen
+	f, err := o.handle(true)
+	o.mu.Unlock()
+	if err == nil {
+		_, err = f.WriteAt(p.buf[:p.n], p.off)
+	}
+	if err != nil {
+		c.noteDisk(err)
+		return false
+	}
+	c.health.good()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.gen != gen {
+		return false
+	}
+	o.added(p.off/BlockSize, p.crc)
+	if p.verified {
+		o.flags |= flagVerified
+	}
+	o.reserved += p.n
+	o.remove(p)
+	c.writer.dirty(o)
+	close(p.settled)
+	c.unref(p)
+	c.completed(o)
+	return true
+}

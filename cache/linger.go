@@ -1,0 +1,109 @@
+package cache
+
+import (
+	"container/list"
+	"sync"
+	"time"
+)
+
+// lingerMax is how long a part that is not kept waits for its readers.
+const lingerMax = 5 * time.Second
+
+// lingering holds complete parts that are not on disk: what was fetched beyond
+// one read stays
+// until they were read, or memory is wanted, or lingerMax passed.
+type lingering struct {
+	c  *Cache
+	mu sync.Mutex
+	// list is of *lingerer, oldest first.
+	list  list.List
+	items map[*part]*list.Element
+}
+
+type lingerer struct {
+	o *object
+	p *part
+}
+
+// add takes over p from its fetch.
+func (l *lingering) add(o *object, p *part) {
+	close(p.settled)
+	if l.c.budget.waiting.Load() > 0 || l.c.ctx.Err() != nil {
+		l.drop(lingerer{o, p})
+		return
+	}
+	l.c.table.hold(o)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p.since = time.Now()
+	l.items[p] = l.list.PushBack(lingerer{o, p})
+}
+
+func (l *lingering) drop(x lingerer) {
+	x.o.mu.Lock()
+	x.o.remove(x.p)
+	x.o.mu.Unlock()
+	l.c.unref(x.p)
+}
+
+// consumed drops p when a reader got to its end.
+func (l *lingering) consumed(p *part, upTo int64) {
+	if upTo < p.end() {
+		return
+	}
+	l.mu.Lock()
+	e := l.items[p]
+	if e == nil {
+		l.mu.Unlock()
+		return
+	}
+	x := l.remove(e)
+	l.mu.Unlock()
+	l.giveUp(x)
+}
+
+// remove takes e off the list; l.mu is held.
+func (l *lingering) remove(e *list.Element) lingerer {
+	x := l.list.Remove(e).(lingerer)
+	delete(l.items, x.p)
+	return x
+}
+
+func (l *lingering) giveUp(x lingerer) {
+	l.drop(x)
+	l.c.table.release(x.o)
+}
+
+// reclaim drops the oldest parts, n bytes of them.
+func (l *lingering) reclaim(n int64) {
+	l.take(func(x lingerer) bool {
+		was := n > 0
+		n -= x.p.n
+		return was
+	})
+}
+
+// expire drops what lingers for too long.
+func (l *lingering) expire(max time.Duration) {
+	l.take(func(x lingerer) bool { return time.Since(x.p.since) >= max })
+}
+
+func (l *lingering) take(which func(lingerer) bool) {
+	var taken []lingerer
+	l.mu.Lock()
+	for e := l.list.Front(); e != nil; {
+		next := e.Next()
+		if which(e.Value.(lingerer)) {
+			taken = append(taken, l.remove(e))
+		}
+		e = next
+	}
+	l.mu.Unlock()
+	for _, x := range taken {
+		l.giveUp(x)
+	}
+}
+
+func newLingering(c *Cache) *lingering {
+	return &lingering{c: c, items: map[*part]*list.Element{}}
+}

@@ -1,0 +1,262 @@
+package cache
+
+import (
+	"container/list"
+	"errors"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/pinfs/pinfs/manifest"
+)
+
+// object is what is held in memory of one object while it is used and, for the
+// larger ones, a while after.
+type object struct {
+	target
+	c *Cache
+
+	// Guarded by the shard's mu.
+	refs  int
+	idle  *list.Element
+	gone  bool          // the evictor has it: wait for ready, then look again
+	ready chan struct{} // closed when loaded, or when the evictor is done
+
+	mu    sync.Mutex
+	flags uint8
+	fresh bool // nothing of it in the index: chunks not held are empty
+	// volatile: made while the index could not be read, so that nothing of it may
+	// be written; it lives in memory only.
+	volatile   bool
+	learnedAll bool // every chunk is learned
+	chunks     map[int64]*chunk
+	dirty      map[int64]struct{} // chunks to write
+	queued     bool               // in the writer's queue
+	// stored is bytes on disk, reserved what the next write to the index releases.
+	stored, reserved    int64
+	used, usedPersisted int64 // last use, unix ms; persisted 0: never in the index
+	parts               []*part
+	streams             streams
+	pass                *pass
+	file                File
+	stale               []File // replaced ones that a reader may still use
+	sums                []manifest.Sum
+	gen                 uint64 // counts how often the content was dropped
+}
+
+func (o *object) has(flag uint8) bool { return o.flags&flag != 0 }
+
+// gated tells that no byte may be served before a pass verified the whole:
+// nothing but the content itself pins it, or it failed once.
+func (o *object) gated() bool {
+	return !o.whole() && (o.Pin.Kind == manifest.PinMD5 || o.has(flagDistrusted))
+}
+
+// load takes over what the index knows.
+func (o *object) load() {
+	o.fresh = true
+	x := o.c.readable()
+	if o.volatile = x == nil; x == nil || o.small() {
+		return
+	}
+	r, ok, err := x.record(o.key)
+	o.c.noteIndex(err)
+	o.volatile = err != nil
+	if !ok || r.size != o.size {
+		return
+	}
+	o.fresh = false
+	o.flags, o.stored = r.flags, r.stored
+	o.used, o.usedPersisted = r.used, r.used
+}
+
+// chunkOf gives the chunk of block b, loading it if need be, and b's place in
+// it; o.mu is held.
+func (o *object) chunkOf(b int64) (*chunk, int64) {
+	n := b / chunkBlocks
+	ch := o.chunks[n]
+	if ch == nil {
+		ch = o.loadChunk(n)
+		o.boundChunks()
+		o.chunks[n] = ch
+	}
+	return ch, b % chunkBlocks
+}
+
+func (o *object) loadChunk(n int64) *chunk {
+	blocks := min(o.blocks()-n*chunkBlocks, chunkBlocks)
+	x := o.c.readable()
+	if o.fresh || x == nil {
+		return newChunk(blocks)
+	}
+	var ch *chunk
+	var ok bool
+	k := blocksKey(o.key, n)
+	err := x.get(k, func(v []byte) { ch, ok = decodeChunk(v, blocks) })
+	if err != nil && !errors.Is(err, errAbsent) {
+		o.c.noteIndex(err)
+	}
+	if !ok {
+		return newChunk(blocks)
+	}
+	return ch
+}
+
+// maxChunks bounds the tables held of one object: 1,024 chunks are 64 GiB of
+// content and some 4 MiB of memory.
+const maxChunks = 1024
+
+func (o *object) boundChunks() {
+	if len(o.chunks) < maxChunks || o.fresh || o.c.readable() == nil {
+		return
+	}
+	for n := range o.chunks {
+		if _, dirty := o.dirty[n]; !dirty {
+			delete(o.chunks, n)
+			return
+		}
+	}
+}
+
+// learned gives the CRC that block b must have, if a pass found it out.
+func (o *object) learned(b int64) (crc uint32, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	ch, i := o.chunkOf(b)
+	return ch.crc[i], ch.learned
+}
+
+func blockLen(size, b int64) int64 { return min(BlockSize, size-b*BlockSize) }
+
+// added notes blocks that are on disk now; o.mu is held.
+func (o *object) added(first int64, crcs []uint32) {
+	for i, crc := range crcs {
+		b := first + int64(i)
+		ch, j := o.chunkOf(b)
+		if !ch.has(j) {
+			ch.set(j)
+			o.stored += blockLen(o.size, b)
+		}
+		ch.crc[j] = crc
+		o.dirty[b/chunkBlocks] = struct{}{}
+	}
+}
+
+// lost forgets a block that can't be read or fails its check; o.mu is held.
+func (o *object) lost(b int64) {
+	ch, i := o.chunkOf(b)
+	if ch.has(i) {
+		ch.clear(i)
+		o.stored -= blockLen(o.size, b)
+		o.dirty[b/chunkBlocks] = struct{}{}
+	}
+}
+
+// reset drops all content: the file is unlinked and written anew. o.mu is held.
+func (o *object) reset(flags uint8) {
+	o.gen++
+	o.flags, o.learnedAll = flags, false
+	n := (o.blocks() + chunkBlocks - 1) / chunkBlocks
+	o.chunks = map[int64]*chunk{}
+	if o.usedPersisted != 0 {
+		for i := range n {
+			o.dirty[i] = struct{}{}
+		}
+	}
+	o.fresh, o.stored = true, 0
+	if o.file != nil {
+		o.stale, o.file = append(o.stale, o.file), nil
+	}
+	if !o.small() {
+		o.c.noteDisk(ignoreAbsent(o.c.fs.Remove(o.path())))
+	}
+}
+
+func ignoreAbsent(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// handle gives the content file; create makes it if need be. o.mu is held.
+func (o *object) handle(create bool) (File, error) {
+	if o.file != nil {
+		return o.file, nil
+	}
+	f, err := o.c.fs.OpenFile(o.path(), os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) && create {
+		f, err = o.create()
+	}
+	if err != nil {
+		return nil, err
+	}
+	o.file = f
+	return f, nil
+}
+
+func (o *object) create() (File, error) {
+	name := o.path()
+	f, err := o.c.fs.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := o.c.fs.MkdirAll(o.c.dir.join(objectsName, hexKey(o.key)[:2]), 0o700); err != nil {
+			return nil, err
+		}
+		f, err = o.c.fs.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Truncate(o.size); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func (o *object) path() string { return o.c.objectPath(o.key) }
+
+// touch notes a use; the index gets it once per grain. o.mu is held.
+func (o *object) touch() {
+	o.used = time.Now().UnixMilli()
+	if o.used-o.usedPersisted >= o.c.o.UseGrain.Milliseconds() && o.stored > 0 {
+		o.c.writer.dirty(o)
+	}
+}
+
+// find gives the part that holds block b; o.mu is held.
+func (o *object) find(b int64) *part {
+	for _, p := range o.parts {
+		if p.off <= b*BlockSize && b*BlockSize < p.end() {
+			return p
+		}
+	}
+	return nil
+}
+
+// remove takes p out of the object's parts; o.mu is held.
+func (o *object) remove(p *part) {
+	for i, q := range o.parts {
+		if q == p {
+			o.parts = append(o.parts[:i], o.parts[i+1:]...)
+			return
+		}
+	}
+}
+
+// closeFiles closes what is open; nobody uses o any more.
+func (o *object) closeFiles() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.file != nil {
+		o.stale, o.file = append(o.stale, o.file), nil
+	}
+	o.closeStale()
+}
+
+func (o *object) closeStale() {
+	for _, f := range o.stale {
+		_ = f.Close() // nothing was promised about what it holds
+	}
+	o.stale = nil
+}

@@ -1,0 +1,218 @@
+package cache
+
+import (
+	"context"
+	"math/bits"
+)
+
+// plan finds where [off, end) of o is, starts fetches of what is nowhere, and
+// looks ahead. Parts in st are referenced for the caller.
+func (c *Cache) plan(ctx context.Context, o *object, st *step, off, end int64, disk bool) error {
+	if err := c.passGate(ctx, o); err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.touch()
+	disk = disk && !o.volatile
+	if disk {
+		disk = c.openForRead(o, st)
+	}
+	stream := o.streams.touch(off, end-off, c.maxWindow())
+	st.gen = o.gen
+	if err := c.locate(o, st, stream, off, end, disk); err != nil {
+		c.dropStep(st)
+		return err
+	}
+	if stream != nil && !o.whole() {
+		c.lookAhead(o, stream, disk)
+	}
+	return nil
+}
+
+// openForRead makes st able to read what o has on disk; false when it can't.
+// A file that is gone takes its blocks with it.
+func (c *Cache) openForRead(o *object, st *step) bool {
+	if o.stored == 0 {
+		return true
+	}
+	f, err := o.handle(false)
+	if err == nil {
+		st.file = f
+		return true
+	}
+	if ignoreAbsent(err) == nil {
+		o.reset(o.flags &^ flagVerified)
+		c.writer.dirty(o)
+		return true
+	}
+	c.noteDisk(err)
+	return false
+}
+
+// locate fills st for [off, end); o.mu is held.
+func (c *Cache) locate(o *object, st *step, stream *stream, off, end int64, disk bool) error {
+	crcs := 0
+	for at := off; at < end; {
+		b := at / BlockSize
+		stop := min((b+1)*BlockSize, end)
+		if crc, ok := o.onDisk(b, disk); ok {
+			st.addDisk(at, stop, crc, &crcs)
+			at = stop
+			continue
+		}
+		p := o.find(b)
+		if p == nil {
+			var err error
+			if p, err = c.demand(o, stream, b, end, disk); err != nil {
+				return err
+			}
+		}
+		stop = min(p.end(), end)
+		st.addPart(at, stop, p)
+		at = stop
+	}
+	return nil
+}
+
+func (o *object) onDisk(b int64, disk bool) (crc uint32, ok bool) {
+	if !disk || o.stored == 0 {
+		return 0, false
+	}
+	ch, i := o.chunkOf(b)
+	return ch.crc[i], ch.has(i)
+}
+
+// addDisk joins neighbouring blocks into one segment.
+func (st *step) addDisk(off, end int64, crc uint32, crcs *int) {
+	st.crcs[*crcs] = crc
+	*crcs++
+	if st.n > 0 && st.segs[st.n-1].part == nil {
+		st.segs[st.n-1].end = end
+		return
+	}
+	st.segs[st.n] = seg{off: off, end: end, crc: *crcs - 1}
+	st.n++
+}
+
+func (st *step) addPart(off, end int64, p *part) {
+	p.refs.Add(1)
+	st.segs[st.n] = seg{off: off, end: end, part: p}
+	st.n++
+}
+
+func (c *Cache) dropStep(st *step) {
+	for i := range st.n {
+		if p := st.segs[i].part; p != nil {
+			c.unref(p)
+		}
+	}
+}
+
+// demand starts the fetch of block b, which somebody waits for: up to end, or
+// for a sequential reader a whole part. o.mu is held.
+func (c *Cache) demand(o *object, stream *stream, b, end int64, disk bool) (*part, error) {
+	if err := c.failures.recall(o.key); err != nil {
+		return nil, err
+	}
+	off, n := int64(0), o.size
+	if !o.whole() {
+		off, n = b*BlockSize, min(end-b*BlockSize, c.maxPart)
+		if stream != nil {
+			n = max(n, stream.part(c.maxPart))
+		}
+		n = c.gap(o, off, n, disk)
+	}
+	p := newPart(off, n, o.whole(), disk)
+	p.check = o.has(flagVerified) && !o.whole()
+	c.start(o, p, nil)
+	return p, nil
+}
+
+// gap rounds [off, off+n) up to a block and cuts it before the first block that
+// is here or under way.
+func (c *Cache) gap(o *object, off, n int64, disk bool) int64 {
+	n = min((n+BlockSize-1)/BlockSize*BlockSize, o.size-off)
+	for at := off + BlockSize; at < off+n; at += BlockSize {
+		if _, ok := o.onDisk(at/BlockSize, disk); ok || o.find(at/BlockSize) != nil {
+			return at - off
+		}
+	}
+	return n
+}
+
+// lookAhead keeps the stream's window asked for, as far as requests and memory
+// are free. o.mu is held.
+func (c *Cache) lookAhead(o *object, st *stream, disk bool) {
+	limit := min(st.next+st.window, o.size)
+	size := st.part(c.maxPart)
+	for st.ahead < limit {
+		at := c.nextMissing(o, st.ahead/BlockSize, limit, disk)
+		if at >= limit || (limit-at < size && limit < o.size) {
+			return
+		}
+		n := c.gap(o, at, size, disk)
+		if !c.startAhead(o, at, n, disk) {
+			return
+		}
+		st.ahead = at + n
+	}
+}
+
+// nextMissing gives the offset of the first block from b on that is neither on
+// disk nor under way; limit when there is none before it.
+func (c *Cache) nextMissing(o *object, b, limit int64, disk bool) int64 {
+	for b*BlockSize < limit {
+		if p := o.find(b); p != nil {
+			b = (p.end() + BlockSize - 1) / BlockSize
+			continue
+		}
+		if !disk || o.stored == 0 {
+			return b * BlockSize
+		}
+		ch, i := o.chunkOf(b)
+		run := int64(bits.TrailingZeros64(^(ch.present[i/64] >> (i % 64))))
+		if run == 0 {
+			return b * BlockSize
+		}
+		b += min(run, 64-i%64)
+	}
+	return limit
+}
+
+// maxWindow is how far ahead of one reader is fetched.
+func (c *Cache) maxWindow() int64 { return int64(c.o.Parallel) * c.maxPart }
+
+// passGate makes sure that a gated object was verified as a whole.
+func (c *Cache) passGate(ctx context.Context, o *object) error {
+	o.mu.Lock()
+	if !o.gated() || o.has(flagVerified) && c.allLearned(o) {
+		o.mu.Unlock()
+		return nil
+	}
+	ps := o.pass
+	if ps == nil {
+		if err := c.failures.recall(o.key); err != nil {
+			o.mu.Unlock()
+			return err
+		}
+		ps = c.startPass(o)
+	}
+	o.mu.Unlock()
+	return ps.wait(ctx, o.Object, c.o.StallTimeout)
+}
+
+// allLearned tells whether the CRC of every block is known, as it must be for
+// blocks that are fetched again after a pass.
+func (c *Cache) allLearned(o *object) bool {
+	if o.learnedAll {
+		return true
+	}
+	for b := int64(0); b < o.blocks(); b += chunkBlocks {
+		if ch, _ := o.chunkOf(b); !ch.learned {
+			return false
+		}
+	}
+	o.learnedAll = true
+	return true
+}

@@ -1,0 +1,86 @@
+package cache
+
+// stream is one sequential reader of an object, as far as offsets tell: FUSE
+// opens without handles, so there is nothing else to know a reader by.
+type stream struct {
+	used   uint64 // when it last matched, for replacement
+	start  int64  // of the last read
+	next   int64  // where the reader will go on
+	ahead  int64  // up to where parts were asked for
+	window int64  // bytes kept asked for beyond next; 0 until it proved sequential
+	grown  int64  // next when window last grew
+}
+
+const (
+	firstWindow = 1 << 20
+	maxStreams  = 8
+)
+
+// streams tells sequential reads from random ones. Guarded by the object's mu.
+type streams struct {
+	clock uint64
+	list  [maxStreams]stream
+	n     int
+}
+
+// touch notes a read of [off, off+n) and gives the stream that it continues, or
+// nil when it is a random one. The first read of an object at offset 0 counts
+// as the start of a sequential one.
+func (s *streams) touch(off, n, maxWindow int64) *stream {
+	s.clock++
+	for i := range s.n {
+		if st := &s.list[i]; st.follows(off, n) {
+			st.advance(off, n, maxWindow)
+			st.used = s.clock
+			return st
+		}
+	}
+	st := s.replace()
+	*st = stream{used: s.clock, start: off, next: off + n, ahead: off + n, grown: off}
+	if off != 0 {
+		return nil
+	}
+	st.window = firstWindow
+	return st
+}
+
+// follows allows for requests of one reader that overtake each other.
+func (st *stream) follows(off, n int64) bool {
+	if st.window == 0 {
+		return off == st.next || off+n == st.start
+	}
+	slack := 8 * n
+	return off >= st.next-slack && off <= st.next+slack
+}
+
+// advance moves the reader on and doubles the window each time that half of it
+// was read.
+func (st *stream) advance(off, n, maxWindow int64) {
+	st.start, st.next = off, max(st.next, off+n)
+	st.ahead = max(st.ahead, st.next)
+	switch {
+	case st.window == 0:
+		st.window, st.grown = firstWindow, st.next
+	case st.next-st.grown >= st.window/2:
+		st.window, st.grown = min(2*st.window, maxWindow), st.next
+	}
+}
+
+// part is the size of the parts in which the window is fetched.
+func (st *stream) part(maxPart int64) int64 {
+	return min(max(st.window/4, firstWindow), maxPart)
+}
+
+func (s *streams) replace() *stream {
+	if s.n < maxStreams {
+		s.n++
+		return &s.list[s.n-1]
+	}
+	oldest := &s.list[0]
+	for i := range s.list {
+		if s.list[i].used < oldest.used {
+			oldest = &s.list[i]
+		}
+	}
+	return oldest
+}

@@ -1,0 +1,112 @@
+package cache
+
+import (
+	"bytes"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"hash"
+	"hash/crc32"
+	"hash/crc64"
+
+	"github.com/pinfs/pinfs/manifest"
+)
+
+// nvme is the polynomial of CRC-64/NVME, reflected.
+const nvme = 0x9a6c9329ac4bc9b5
+
+func newHash(alg manifest.SumAlg) hash.Hash {
+	switch alg {
+	case manifest.SumMD5:
+		return md5.New()
+	case manifest.SumSHA256:
+		return sha256.New()
+	case manifest.SumCRC32C:
+		return crc32.New(castagnoli())
+	case manifest.SumCRC64NVME:
+		return crc64.New(crc64.MakeTable(nvme))
+	}
+	return nil
+}
+
+// pickSum chooses what the whole is checked against: what the manifest records
+// above all, else the cheapest that the source offers.
+func pickSum(obj manifest.Object, offered []manifest.Sum) (manifest.Sum, bool) {
+	if sum, ok := obj.Sum(); ok {
+		return sum, true
+	}
+	for _, alg := range []manifest.SumAlg{manifest.SumCRC32C, manifest.SumCRC64NVME, manifest.SumSHA256, manifest.SumMD5} {
+		for _, sum := range offered {
+			if sum.Alg == alg && len(sum.Value) == newHash(alg).Size() {
+				return sum, true
+			}
+		}
+	}
+	return manifest.Sum{}, false
+}
+
+// compare gives the error of an object whose checksum is got instead of want.
+func compare(obj manifest.Object, want manifest.Sum, got []byte) error {
+	if bytes.Equal(want.Value, got) {
+		return nil
+	}
+	if manifest.Scheme(obj.Ref) == "file" && want.Alg == manifest.SumMD5 {
+		return manifest.LocalMismatch(op, obj.Ref, base64.StdEncoding.EncodeToString(want.Value), base64.StdEncoding.EncodeToString(got))
+	}
+	return &manifest.Error{Kind: manifest.KindCorrupt, Op: op, Ref: obj.Ref, Msg: "checksum " + string(want.Alg) + " differs",
+		Expected: hex.EncodeToString(want.Value), Found: hex.EncodeToString(got)}
+}
+
+// checkBytes checks a whole object in memory.
+func checkBytes(obj manifest.Object, want manifest.Sum, data []byte) error {
+	h := newHash(want.Alg)
+	h.Write(data)
+	return compare(obj, want, h.Sum(nil))
+}
+
+// crcWhole joins the CRC32Cs of consecutive blocks into that of all size bytes,
+// without reading them. A CRC is linear over GF(2): that of A followed by B is
+// that of A moved on by len(B) zero bytes, which is a multiplication by
+// x^(8·len(B)) modulo the polynomial, plus that of B.
+func crcWhole(crcs []uint32, size int64) []byte {
+	var whole uint32
+	full := xPow(8 * BlockSize)
+	for i, crc := range crcs {
+		shift := full
+		if n := blockLen(size, int64(i)); n != BlockSize {
+			shift = xPow(8 * n)
+		}
+		whole = mulMod(shift, whole) ^ crc
+	}
+	return binary.BigEndian.AppendUint32(nil, whole)
+}
+
+// mulMod multiplies two polynomials modulo Castagnoli's; bits are reflected, so
+// that the highest one is x^0.
+func mulMod(a, b uint32) (p uint32) {
+	for m := uint32(1) << 31; m != 0; m >>= 1 {
+		if a&m != 0 {
+			p ^= b
+		}
+		if b&1 != 0 {
+			b = b>>1 ^ crc32.Castagnoli
+		} else {
+			b >>= 1
+		}
+	}
+	return p
+}
+
+// xPow gives x^n modulo the polynomial, by squaring.
+func xPow(n int64) uint32 {
+	p, x := uint32(1)<<31, uint32(1)<<30
+	for ; n > 0; n >>= 1 {
+		if n&1 != 0 {
+			p = mulMod(p, x)
+		}
+		x = mulMod(x, x)
+	}
+	return p
+}

@@ -1,0 +1,256 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/pinfs/pinfs/manifest"
+)
+
+// checkPart checks a part that holds a whole object before it is served.
+func (c *Cache) checkPart(o *object, p *part) error {
+	if !p.whole {
+		return nil
+	}
+	o.mu.Lock()
+	want, ok := pickSum(o.Object, o.sums)
+	o.mu.Unlock()
+	if !ok {
+		return nil
+	}
+	if err := checkBytes(o.Object, want, p.buf[:p.n]); err != nil {
+		c.n.mismatches.Add(1)
+		return err
+	}
+	p.verified = true
+	return nil
+}
+
+// checkLearned compares block i of p with what a pass learned of it.
+func (c *Cache) checkLearned(o *object, p *part, i int64) error {
+	b := p.off/BlockSize + i
+	crc, ok := o.learned(b)
+	switch {
+	case !ok && o.gatedNow():
+		o.mu.Lock()
+		o.flags &^= flagVerified // its table was lost: another pass
+		o.learnedAll = false
+		o.mu.Unlock()
+		return &manifest.Error{Kind: manifest.KindOther, Op: op, Ref: o.Ref, Msg: "block table lost"}
+	case !ok || crc == p.crc[i]:
+		return nil
+	}
+	c.n.mismatches.Add(1)
+	got := fmt.Sprintf("other bytes at offset %d", b*BlockSize)
+	if manifest.Scheme(o.Ref) == "file" {
+		return manifest.LocalMismatch(op, o.Ref, o.Digest, got)
+	}
+	return &manifest.Error{Kind: manifest.KindCorrupt, Op: op, Ref: o.Ref, Expected: o.Digest, Found: got}
+}
+
+func (o *object) gatedNow() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.gated()
+}
+
+// wholeSum finds what the whole of o is checked against, asking the source if
+// need be. An empty Alg: there is nothing.
+func (c *Cache) wholeSum(ctx context.Context, o *object) (manifest.Sum, error) {
+	o.mu.Lock()
+	sum, ok := pickSum(o.Object, o.sums)
+	o.mu.Unlock()
+	if ok {
+		return sum, nil
+	}
+	d, err := c.o.Source.Stat(ctx, o.Object)
+	if err != nil {
+		return manifest.Sum{}, sourceError(o.Object, err)
+	}
+	if err := c.described(o, d); err != nil {
+		return manifest.Sum{}, err
+	}
+	sum, _ = pickSum(o.Object, d.Sums)
+	return sum, nil
+}
+
+// completed queues o for the background check when all of it is on disk. The
+// queue is short; what finds no place is queued when it is used again. o.mu is
+// held.
+func (c *Cache) completed(o *object) {
+	if o.stored < o.size || o.whole() || o.volatile || o.has(flagVerified|flagNoSum) {
+		return
+	}
+	c.table.hold(o)
+	select {
+	case c.toVerify <- o:
+	default:
+		c.table.release(o)
+	}
+}
+
+// verifier checks complete objects one after the other, behind the readers.
+func (c *Cache) verifier() {
+	for {
+		select {
+		case <-c.ctx.Done():
+			return
+		case o := <-c.toVerify:
+			if err := c.verify(c.ctx, o, true); err != nil && c.ctx.Err() == nil {
+				c.noteFailure(o.target, err)
+			}
+			c.table.release(o)
+		}
+	}
+}
+
+// verify checks a complete object against its checksum. On a mismatch its
+// content is dropped, and no byte of it is served before a pass verified it.
+func (c *Cache) verify(ctx context.Context, o *object, polite bool) error {
+	o.mu.Lock()
+	ready, gen := o.stored == o.size && !o.has(flagVerified|flagNoSum), o.gen
+	o.mu.Unlock()
+	if !ready {
+		return nil
+	}
+	want, err := c.wholeSum(ctx, o)
+	if err != nil {
+		return err
+	}
+	if want.Alg == "" {
+		c.mark(o, gen, flagNoSum)
+		return nil
+	}
+	got, err := c.hashStored(ctx, o, want.Alg, polite)
+	if err != nil {
+		return ignoreDamage(err)
+	}
+	if err := compare(o.Object, want, got); err != nil {
+		c.n.mismatches.Add(1)
+		c.distrust(o, gen)
+		return err
+	}
+	c.mark(o, gen, flagVerified)
+	return nil
+}
+
+// errDamaged: a block on disk failed its check; a reader will fetch it again,
+// and the object is complete again after that.
+var errDamaged = errors.New("damaged block")
+
+func ignoreDamage(err error) error {
+	if errors.Is(err, errDamaged) {
+		return nil
+	}
+	return err
+}
+
+// hashStored computes the checksum of what is on disk: from the CRCs of the
+// blocks when that is enough, else by reading it.
+func (c *Cache) hashStored(ctx context.Context, o *object, alg manifest.SumAlg, polite bool) ([]byte, error) {
+	if alg == manifest.SumCRC32C {
+		return crcWhole(o.allCRCs(), o.size), nil
+	}
+	buf, err := c.budget.get(ctx, passBuffer)
+	if err != nil {
+		return nil, err
+	}
+	defer c.budget.put(buf)
+	h := newHash(alg)
+	for off := int64(0); off < o.size; off += passBuffer {
+		if polite {
+			c.giveWay(ctx)
+		}
+		b := buf[:min(passBuffer, o.size-off)]
+		if err := c.readStored(o, b, off); err != nil {
+			return nil, err
+		}
+		h.Write(b)
+	}
+	return h.Sum(nil), ctx.Err()
+}
+
+// giveWay lets fetches go first, for a while.
+func (c *Cache) giveWay(ctx context.Context) {
+	for range 20 {
+		if c.n.inFlight.Load() == 0 || ctx.Err() != nil {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func (o *object) allCRCs() []uint32 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	crcs := make([]uint32, 0, o.blocks())
+	for b := int64(0); b < o.blocks(); b += chunkBlocks {
+		ch, _ := o.chunkOf(b)
+		crcs = append(crcs, ch.crc...)
+	}
+	return crcs
+}
+
+// readStored reads b at off from disk only.
+func (c *Cache) readStored(o *object, b []byte, off int64) error {
+	var st step
+	o.mu.Lock()
+	err := c.locateStored(o, &st, off, off+int64(len(b)))
+	o.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if !c.readDisk(o, &st, &st.segs[0], b) {
+		return errDamaged
+	}
+	return nil
+}
+
+func (c *Cache) locateStored(o *object, st *step, off, end int64) error {
+	if !c.openForRead(o, st) || st.file == nil {
+		return io.ErrUnexpectedEOF
+	}
+	st.gen = o.gen
+	crcs := 0
+	for at := off; at < end; at += BlockSize {
+		crc, ok := o.onDisk(at/BlockSize, true)
+		if !ok {
+			return errDamaged
+		}
+		st.addDisk(at, min(at+BlockSize, end), crc, &crcs)
+	}
+	return nil
+}
+
+// mark notes the outcome of a check. A verified object's CRCs are known to be
+// right, also for blocks that have to be fetched again.
+func (c *Cache) mark(o *object, gen uint64, flag uint8) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.gen != gen {
+		return
+	}
+	o.flags |= flag
+	if flag == flagVerified {
+		for b := int64(0); b < o.blocks(); b += chunkBlocks {
+			ch, _ := o.chunkOf(b)
+			ch.learned = true
+			o.dirty[b/chunkBlocks] = struct{}{}
+		}
+	}
+	c.writer.dirty(o)
+}
+
+// distrust drops the content of o after a mismatch.
+func (c *Cache) distrust(o *object, gen uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.gen != gen {
+		return
+	}
+	o.reset(o.flags&flagKept | flagDistrusted)
+	c.writer.dirty(o)
+}
