@@ -1,0 +1,191 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/pinfs/pinfs/manifest"
+)
+
+// How long a client waits in all.
+const (
+	mountWait  = 90 * time.Second // for a mount: a daemon may have to start and another to end
+	answerWait = 30 * time.Second // for any other answer
+	endWait    = 10 * time.Second // for a daemon that has nothing left to end
+	busyWait   = 10 * time.Second // for whoever holds the cache directory to answer
+)
+
+// Client asks the daemon of a cache directory.
+type Client struct {
+	dir  string
+	http *http.Client
+}
+
+// NewClient makes a client of the daemon that holds the cache directory dir.
+// There need not be one: each call says ErrNoDaemon then.
+func NewClient(dir string) *Client {
+	c := &Client{dir: dir}
+	c.http = &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, dir) },
+	}}
+	return c
+}
+
+// Mount asks for a mount; it is there when Mount returns without an error.
+func (c *Client) Mount(ctx context.Context, req MountRequest) (MountReply, error) {
+	req.Token = rand.Text()
+	var answer MountReply
+	err := c.do(ctx, mountWait, http.MethodPost, "/v1/mounts", req, &answer)
+	if ctx.Err() != nil || manifest.KindOf(err) == manifest.KindTimeout {
+		c.cancel(context.WithoutCancel(ctx), req)
+		if err == nil {
+			err = ctx.Err()
+		}
+	}
+	return answer, err
+}
+
+// cancel takes a request back whose answer nobody waits for.
+func (c *Client) cancel(ctx context.Context, req MountRequest) {
+	take := UnmountRequest{Dir: req.Dir, Cancel: req.Token}
+	_ = c.do(ctx, answerWait, http.MethodDelete, "/v1/mounts", take, &UnmountReply{})
+}
+
+// Unmount ends a mount; when it was the last, it waits for the daemon to end, so
+// that nobody uses the cache directory any more. KindNotFound: the daemon has no
+// mount there. KindBusy: it is in use and lazy is false.
+func (c *Client) Unmount(ctx context.Context, dir string, lazy bool) error {
+	var answer UnmountReply
+	err := c.do(ctx, answerWait, http.MethodDelete, "/v1/mounts", UnmountRequest{Dir: dir, Lazy: lazy}, &answer)
+	if err == nil && answer.Last {
+		awaitEnd(ctx, answer.PID)
+	}
+	return err
+}
+
+// Status asks the daemon about itself.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var s Status
+	err := c.do(ctx, answerWait, http.MethodGet, "/v1/status", nil, &s)
+	return s, err
+}
+
+// Shutdown tells the daemon to unmount all and end. It returns at once.
+func (c *Client) Shutdown(ctx context.Context) error {
+	return c.do(ctx, answerWait, http.MethodPost, "/v1/shutdown", nil, &struct{}{})
+}
+
+func (c *Client) do(ctx context.Context, wait time.Duration, method, path string, in, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	body, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	r, err := http.NewRequestWithContext(ctx, method, "http://pinfs"+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	response, err := c.http.Do(r)
+	if err != nil {
+		return c.failed(ctx, err)
+	}
+	defer response.Body.Close()
+	if err := readAnswer(response, out); err != nil {
+		return c.failed(ctx, err)
+	}
+	return nil
+}
+
+// failed words what happened to a request. A connection that breaks off is a
+// daemon that ended: as good as none.
+func (c *Client) failed(ctx context.Context, err error) error {
+	var typed *manifest.Error
+	switch {
+	case errors.Is(err, ErrNoDaemon):
+		return ErrNoDaemon
+	case errors.As(err, &typed):
+		return typed
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return &manifest.Error{Kind: manifest.KindTimeout, Op: "ask the daemon", Ref: c.dir, Msg: "no answer",
+			Hint: "see " + logPath(c.dir)}
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	return fmt.Errorf("%w: %w", ErrNoDaemon, err)
+}
+
+// MountOrStart asks the daemon for a mount. While there is none it calls start,
+// which brings one up or says KindBusy when somebody else is about to: then that
+// one is asked. A daemon that is about to end is waited for.
+func (c *Client) MountOrStart(ctx context.Context, req MountRequest, start func(context.Context) error) (MountReply, error) {
+	ctx, cancel := context.WithTimeout(ctx, mountWait)
+	defer cancel()
+	var busySince time.Time
+	try := func() (MountReply, error) {
+		answer, err := c.Mount(ctx, req)
+		if err == errClosing {
+			return answer, err
+		}
+		if !errors.Is(err, ErrNoDaemon) {
+			return answer, permanent(err)
+		}
+		err = start(ctx)
+		switch {
+		case err == nil:
+			busySince = time.Time{}
+			return answer, ErrNoDaemon // ask it
+		case manifest.KindOf(err) != manifest.KindBusy:
+			return answer, backoff.Permanent(err)
+		case busySince.IsZero():
+			busySince = time.Now()
+		case time.Since(busySince) > busyWait:
+			return answer, backoff.Permanent(err)
+		}
+		return answer, err
+	}
+	pauses := &backoff.ExponentialBackOff{InitialInterval: 10 * time.Millisecond, Multiplier: 1.5, RandomizationFactor: 0.5, MaxInterval: time.Second}
+	return backoff.Retry(ctx, try, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(mountWait))
+}
+
+func permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return backoff.Permanent(err)
+}
+
+// awaitEnd waits until a process has ended, a while at most.
+func awaitEnd(ctx context.Context, pid int) {
+	ctx, cancel := context.WithTimeout(ctx, endWait)
+	defer cancel()
+	for running(pid) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// running tells whether a process is there and does something: one that its
+// parent has not yet asked for does not.
+func running(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	_, rest, ok := bytes.Cut(stat, []byte(") ")) // state follows the name; proc_pid_stat(5)
+	return ok && len(rest) > 0 && rest[0] != 'Z' && rest[0] != 'X'
+}

@@ -1,0 +1,188 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/pinfs/pinfs/backends"
+	"github.com/pinfs/pinfs/cache"
+	"github.com/pinfs/pinfs/manifest"
+	"github.com/pinfs/pinfs/registry"
+)
+
+// firstWait is how long a daemon waits for its first mount.
+const firstWait = 30 * time.Second
+
+// Options are the choices of a daemon. Cache.Dir, Backend and OpenRegistry must
+// be set.
+type Options struct {
+	// Cache is passed on to cache.Open, but for Source and Logger, which are the
+	// daemon's.
+	Cache cache.Options
+	// Backend reads all objects. The daemon closes it.
+	Backend backends.Backend
+	// Settings say how Backend asks; mounts that need others are refused.
+	Settings Settings
+	// OpenRegistry opens the registry of a URL. The daemon closes it.
+	OpenRegistry func(ctx context.Context, url string) (*registry.Registry, error)
+	// Version is the build, for the status.
+	Version string
+	// Logger is slog.Default when nil.
+	Logger *slog.Logger
+	// Grace is how long busy mounts are waited for when the daemon ends, before
+	// they are taken out of sight, and again for their last users after that.
+	// 0 stands for 5 s.
+	Grace time.Duration
+}
+
+// Daemon is the process behind the mounts of one cache directory. All methods
+// may be called from many goroutines.
+type Daemon struct {
+	o       Options
+	log     *slog.Logger
+	cache   *cache.Cache
+	source  *source
+	faults  *faultLog
+	started time.Time
+
+	socket *guarded
+	server *http.Server
+	tasks  sync.WaitGroup
+	stop   chan struct{} // closed by Stop
+	idle   chan struct{} // holds one token when the last mount is gone
+	once   sync.Once     // of stop
+
+	mu         sync.Mutex // guards all below
+	closing    bool
+	pending    int // mounts that are being made
+	mounts     map[string]*mount
+	detached   map[*mount]struct{}
+	registries map[string]*openRegistry
+}
+
+// New opens the cache, whose lock makes this process the daemon of its
+// directory, and answers the control socket. KindBusy, naming the process, when
+// there is a daemon already. Options.Backend is the daemon's even when New fails.
+func New(o Options) (*Daemon, error) {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Grace <= 0 {
+		o.Grace = 5 * time.Second
+	}
+	d := &Daemon{o: o, log: o.Logger, source: newSource(o.Backend), faults: newFaultLog(), started: time.Now().UTC(),
+		stop: make(chan struct{}), idle: make(chan struct{}, 1),
+		mounts: map[string]*mount{}, detached: map[*mount]struct{}{}, registries: map[string]*openRegistry{}}
+	if err := d.open(); err != nil {
+		return nil, errors.Join(err, o.Backend.Close())
+	}
+	return d, nil
+}
+
+func (d *Daemon) open() (err error) {
+	if err := MakeCacheDir(d.o.Cache.Dir); err != nil {
+		return err
+	}
+	o := d.o.Cache
+	o.Source, o.Logger = d.source, d.log
+	if d.cache, err = cache.Open(o); err != nil {
+		return err
+	}
+	if d.socket, err = listen(o.Dir); err != nil {
+		d.cache.Close()
+		return &manifest.Error{Op: "control socket", Ref: o.Dir, Err: err}
+	}
+	d.serve(d.socket)
+	return nil
+}
+
+// MakeCacheDir makes a cache directory, private to its user.
+func MakeCacheDir(dir string) error {
+	err := os.MkdirAll(dir, 0o700)
+	if err != nil {
+		return &manifest.Error{Op: "cache directory", Ref: dir, Err: err, Hint: "use another --cache-dir"}
+	}
+	return nil
+}
+
+// Stop makes Run return.
+func (d *Daemon) Stop() { d.once.Do(func() { close(d.stop) }) }
+
+// Run returns when the daemon has nothing more to do: ctx ends, Stop was called,
+// the last mount is gone, or no first one came in half a minute. Close must
+// follow.
+func (d *Daemon) Run(ctx context.Context) {
+	first := time.NewTimer(firstWait)
+	defer first.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.stop:
+			return
+		case <-d.idle:
+		case <-first.C:
+		}
+		if d.closeIfIdle() {
+			return
+		}
+	}
+}
+
+// closeIfIdle takes no new mounts from now on if there are none.
+func (d *Daemon) closeIfIdle() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.mounts)+len(d.detached) > 0 {
+		return false
+	}
+	d.closing = true
+	return true
+}
+
+// inUse is true while there is a mount, or one is being made.
+func (d *Daemon) inUse() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.mounts)+len(d.detached) > 0
+}
+
+// wake tells Run that a mount is gone, or could not be made.
+func (d *Daemon) wake() {
+	select {
+	case d.idle <- struct{}{}:
+	default:
+	}
+}
+
+// Close unmounts all, then closes the cache, the sources and the socket. Mounts
+// that are busy after Options.Grace, or when ctx ends, are taken out of sight;
+// the programs in them then lose their files.
+func (d *Daemon) Close(ctx context.Context) error {
+	d.mu.Lock()
+	d.closing = true
+	d.mu.Unlock()
+	d.unmountAll(ctx)
+	d.server.Close()
+	d.socket.Close() // Serve may not have begun
+	d.tasks.Wait()
+	return errors.Join(d.cache.Close(), d.o.Backend.Close())
+}
+
+// Status says what the daemon does now.
+func (d *Daemon) Status() Status {
+	stats := d.cache.Stats()
+	return Status{
+		Daemon: &Process{PID: os.Getpid(), Version: d.o.Version, Started: d.started, Uptime: time.Since(d.started).Seconds()},
+		Mounts: d.mountStatus(),
+		Cache: CacheStatus{Dir: d.o.Cache.Dir, Used: stats.Used, Limit: stats.Limit, Objects: stats.Objects,
+			Hits: stats.Hits, Misses: stats.Misses},
+		Backends: d.source.status(),
+		Errors:   d.faults.list(),
+	}
+}

@@ -1,0 +1,37 @@
+// Package daemon is the process behind mounts: one for each cache directory, with
+// any number of mounts of versions, projects or whole registries.
+//
+// # What lives here
+//
+//   - Daemon: the cache, the sources and the mounts of one process.
+//   - Adapters: source (backends → cache.Source), content (cache →
+//     fusefs.Content), names (registry → fusefs.Names).
+//   - Client and the control socket: HTTP with JSON over CACHE/control.sock.
+//   - Start: a daemon in the background, and how it says that it is ready.
+//   - LogFile: where such a daemon logs, bounded.
+//
+// # Life
+//
+// Whoever holds the lock of the cache directory is its daemon. It binds the
+// socket after it has the lock, so that a socket that is there without a lock is
+// a dead one's. It ends after its last mount is gone, or when it is told; then it
+// takes no new mounts and says so, and Client.MountOrStart starts the next one.
+// All mounts of a daemon share its sources, so a request that needs others (an
+// endpoint, credentials) is refused. Registries differ freely.
+//
+// # Control
+//
+//	POST   /v1/mounts    MountRequest    -> MountReply
+//	DELETE /v1/mounts    UnmountRequest  -> {}
+//	GET    /v1/status                    -> Status
+//	POST   /v1/shutdown                  -> {}
+//
+// An error is {"error": {...}} with the fields of manifest.Error. The same user
+// and root may ask, by SO_PEERCRED; nobody else is answered.
+//
+// # Rules
+//
+// Daemon.mu guards the tables of mounts and registries and is never held while
+// anything is waited for: a mount is first reserved, then made, then entered.
+// faultLog.mu and counters are leaves.
+package daemon

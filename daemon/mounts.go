@@ -1,0 +1,388 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pinfs/pinfs/fusefs"
+	"github.com/pinfs/pinfs/manifest"
+	"github.com/pinfs/pinfs/registry"
+)
+
+const (
+	// unmountWait is how long an unmount may take that the kernel has agreed to.
+	unmountWait = 20 * time.Second
+	// probeWait is how long something mounted already may take to answer.
+	probeWait = 5 * time.Second
+)
+
+// mount is one mount of the daemon. mounted is guarded by Daemon.mu and nil while
+// the mount is being made, by Daemon.make, which has the other fields to itself;
+// after that nothing changes.
+type mount struct {
+	req      MountRequest
+	ref      string
+	since    time.Time
+	registry *openRegistry
+	tree     *fusefs.Tree // of a mount of one version; closed with the mount
+	mounted  *fusefs.Mounted
+	device   uint64        // st_dev of what is mounted
+	made     chan struct{} // closed when it is there, or will not be
+	gone     chan struct{} // closed when nothing of it is left
+}
+
+// isThere tells whether the mount can be seen at its place: anybody may have
+// unmounted it.
+func (m *mount) isThere() bool {
+	var root unix.Stat_t
+	return unix.Stat(m.req.Dir, &root) == nil && root.Dev == m.device
+}
+
+// Mount makes a mount; it answers when Mount returns. ctx is for the making only.
+// KindBusy: something is mounted there by this daemon, the daemon's sources are
+// asked in another way than the request wants, or the daemon is about to end.
+func (d *Daemon) Mount(ctx context.Context, req MountRequest) (MountReply, error) {
+	if err := d.sameSettings(req); err != nil {
+		return MountReply{}, err
+	}
+	if err := req.check(); err != nil {
+		return MountReply{}, err
+	}
+	m := &mount{req: req, gone: make(chan struct{}), made: make(chan struct{})}
+	if other := d.mountedAt(req.Dir); other != nil && !other.isThere() {
+		d.afterUnmount(other, true) // it was unmounted by somebody else just now
+	}
+	if err := d.reserve(m); err != nil {
+		return MountReply{}, err
+	}
+	mounted, err := d.make(ctx, m)
+	d.enter(m, mounted, err)
+	if err != nil {
+		return MountReply{}, err
+	}
+	d.log.Info("mounted", "dir", req.Dir, "ref", m.ref, "registry", req.Registry)
+	return MountReply{MountPoint: req.Dir, PID: os.Getpid(), Ref: m.ref}, nil
+}
+
+// sameSettings refuses what this daemon's sources can't do.
+func (d *Daemon) sameSettings(req MountRequest) error {
+	names := d.o.Settings.differ(req.Settings)
+	if len(names) == 0 {
+		return nil
+	}
+	first := names[0]
+	return &manifest.Error{Kind: manifest.KindBusy, Op: "mount", Ref: d.o.Cache.Dir,
+		Msg:      "the daemon of this cache directory (pid " + strconv.Itoa(os.Getpid()) + ") has other settings: " + strings.Join(names, ", "),
+		Expected: first + "=" + d.o.Settings[first], Found: first + "=" + req.Settings[first],
+		Hint: "use another --cache-dir, or unmount what that daemon has mounted"}
+}
+
+// reserve keeps the mount point, so that nobody else mounts there meanwhile.
+func (d *Daemon) reserve(m *mount) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closing {
+		return errClosing
+	}
+	if other, ok := d.mounts[m.req.Dir]; ok {
+		return &manifest.Error{Kind: manifest.KindBusy, Op: "mount", Ref: m.req.Dir,
+			Msg: "already mounted: " + other.req.shows(), Hint: "pinfs umount " + m.req.Dir}
+	}
+	d.mounts[m.req.Dir] = m
+	d.pending++
+	return nil
+}
+
+// enter ends a reservation: the mount is there, or it is not.
+func (d *Daemon) enter(m *mount, mounted *fusefs.Mounted, err error) {
+	d.mu.Lock()
+	d.pending--
+	m.mounted = mounted
+	if err != nil {
+		delete(d.mounts, m.req.Dir)
+	}
+	d.mu.Unlock()
+	close(m.made)
+	if err != nil {
+		d.drop(m)
+		return
+	}
+	go func() { // ends with the mount, which Close sees to
+		m.mounted.Wait()
+		d.forget(m)
+	}()
+}
+
+// forget removes a mount that has ended, however that came.
+func (d *Daemon) forget(m *mount) {
+	d.mu.Lock()
+	if d.mounts[m.req.Dir] == m {
+		delete(d.mounts, m.req.Dir)
+	}
+	delete(d.detached, m)
+	d.mu.Unlock()
+	d.log.Info("unmounted", "dir", m.req.Dir, "ref", m.ref)
+	d.drop(m)
+}
+
+// drop frees what a mount that is out of the tables had.
+func (d *Daemon) drop(m *mount) {
+	if m.tree != nil {
+		m.tree.Snapshot.Close()
+	}
+	d.release(m.registry)
+	close(m.gone)
+	d.wake()
+}
+
+// make finds what m is to show and mounts it.
+func (d *Daemon) make(ctx context.Context, m *mount) (*fusefs.Mounted, error) {
+	var err error
+	if m.registry, err = d.acquire(ctx, m.req.Registry); err != nil {
+		return nil, err
+	}
+	o := fusefs.Options{Content: content{d.cache}, Logger: d.log, OnError: d.noteError(m),
+		UID: m.req.UID, GID: m.req.GID, AllowOther: m.req.AllowOther}
+	if err := d.choose(ctx, m, &o); err != nil {
+		return nil, err
+	}
+	m.since = time.Now().UTC()
+	detachDead(ctx, m.req.Dir)
+	mounted, err := fusefs.Mount(ctx, m.req.Dir, o)
+	if err != nil {
+		return nil, err
+	}
+	var root unix.Stat_t
+	if err := unix.Stat(m.req.Dir, &root); err == nil {
+		m.device = root.Dev
+	}
+	return mounted, nil
+}
+
+// detachDead takes away what a killed daemon left at dir. The kernel may answer
+// stat from its cache for a dead mount, but never statfs.
+func detachDead(ctx context.Context, dir string) {
+	answer := make(chan error, 1)
+	go func() { // ends when whatever is mounted there answers or is aborted
+		var fs unix.Statfs_t
+		answer <- unix.Statfs(dir, &fs)
+	}()
+	select {
+	case err := <-answer:
+		if errors.Is(err, unix.ENOTCONN) {
+			_ = fusefs.Unmount(ctx, dir, true) // Mount says what is wrong if it can't
+		}
+	case <-ctx.Done():
+	case <-time.After(probeWait):
+	}
+}
+
+// choose fills in what is shown: a version, the versions of a project, or all.
+func (d *Daemon) choose(ctx context.Context, m *mount, o *fusefs.Options) error {
+	r := m.registry.registry
+	if m.req.Ref == "" {
+		o.Names, o.Project, m.ref = names{r}, m.req.Project, m.req.Project
+		return projectExists(ctx, r, m.req.Project)
+	}
+	name, err := manifest.ParseName(m.req.Ref)
+	if err != nil {
+		return err
+	}
+	name.Project = m.req.Project
+	v, err := r.Resolve(ctx, name)
+	if err != nil {
+		return err
+	}
+	m.tree, err = openTree(ctx, r, v)
+	o.Tree, m.ref = m.tree, v.Project+"/"+v.Name()
+	return err
+}
+
+// projectExists says KindNotFound, with near names, when a project does not.
+func projectExists(ctx context.Context, r *registry.Registry, project string) error {
+	if project == "" {
+		return nil
+	}
+	_, err := r.Artifacts(ctx, project)
+	return err
+}
+
+// noteError remembers the errors that readers below m got. fusefs names files
+// from the project on; here they are named as the readers do.
+func (d *Daemon) noteError(m *mount) func(string, manifest.Object, error) {
+	return func(path string, obj manifest.Object, err error) {
+		below := strings.TrimPrefix(path+"/", m.ref+"/")
+		d.faults.add(filepath.Join(m.req.Dir, below), obj, err)
+	}
+}
+
+// Unmount ends the mount at dir. KindNotFound: there is none of this daemon.
+// KindBusy: it is in use; lazy takes it out of sight instead.
+func (d *Daemon) Unmount(dir string, lazy bool) error {
+	m := d.mountedAt(dir)
+	if m == nil {
+		return &manifest.Error{Kind: manifest.KindNotFound, Op: "umount", Ref: dir, Msg: "this daemon has no mount there"}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), unmountWait)
+	defer cancel()
+	if err := m.mounted.Unmount(ctx, lazy); err != nil {
+		return err
+	}
+	d.afterUnmount(m, lazy)
+	return nil
+}
+
+// mountedAt gives the mount at dir, nil when there is none yet or any more.
+func (d *Daemon) mountedAt(dir string) *mount {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m := d.mounts[dir]
+	if m == nil || m.mounted == nil {
+		return nil
+	}
+	return m
+}
+
+// Cancel ends the mount that a request made, or is about to make, if its client
+// no longer wants it. Mounts of other requests at the same place stay.
+func (d *Daemon) Cancel(ctx context.Context, dir, token string) {
+	d.mu.Lock()
+	m := d.mounts[dir]
+	d.mu.Unlock()
+	if m == nil || token == "" || m.req.Token != token {
+		return
+	}
+	select {
+	case <-m.made:
+	case <-ctx.Done():
+		return
+	}
+	if d.mountedAt(dir) == m {
+		_ = d.Unmount(dir, true) // it may have ended by itself
+	}
+}
+
+// afterUnmount waits until a mount is gone; one that is still used is detached:
+// its place is free again.
+func (d *Daemon) afterUnmount(m *mount, lazy bool) {
+	if !lazy {
+		<-m.gone // the mount has ended: this is prompt
+		return
+	}
+	select {
+	case <-m.gone:
+		return
+	case <-time.After(200 * time.Millisecond):
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.mounts[m.req.Dir] == m {
+		delete(d.mounts, m.req.Dir)
+		d.detached[m] = struct{}{}
+	}
+}
+
+// unmountAll ends all mounts; see Close.
+func (d *Daemon) unmountAll(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, m := range d.live() {
+		all.Go(func() { d.unmountBusy(ctx, m) })
+	}
+	all.Wait()
+}
+
+// live gives the mounts that are there, those that are out of sight too.
+func (d *Daemon) live() []*mount {
+	for d.beingMade() {
+		time.Sleep(10 * time.Millisecond) // bounded: each has its own deadline
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var list []*mount
+	for _, m := range d.mounts {
+		list = append(list, m)
+	}
+	for m := range d.detached {
+		list = append(list, m)
+	}
+	return list
+}
+
+func (d *Daemon) beingMade() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.pending > 0
+}
+
+// unmountBusy asks until the mount lets go; after the grace, or when ctx ends, it
+// is detached and waited for once more.
+func (d *Daemon) unmountBusy(ctx context.Context, m *mount) {
+	ctx, cancel := context.WithTimeout(ctx, d.o.Grace)
+	defer cancel()
+	for ctx.Err() == nil && d.Unmount(m.req.Dir, false) != nil {
+		select {
+		case <-m.gone:
+			return
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	select {
+	case <-m.gone:
+		return
+	default:
+	}
+	d.log.Warn("still in use; taken out of sight", "dir", m.req.Dir)
+	_ = d.Unmount(m.req.Dir, true)
+	select {
+	case <-m.gone:
+	case <-time.After(d.o.Grace):
+		d.log.Warn("its users lose it now", "dir", m.req.Dir)
+		m.abort()
+	}
+}
+
+// abort makes the kernel drop the connection: all who wait get an error. Without
+// the control file system only the end of this process does that.
+func (m *mount) abort() {
+	path := fmt.Sprintf("/sys/fs/fuse/connections/%d/abort", unix.Minor(m.device))
+	if os.WriteFile(path, []byte("1"), 0) != nil {
+		return
+	}
+	select {
+	case <-m.gone:
+	case <-time.After(time.Second):
+	}
+}
+
+// mountStatus lists the mounts, by directory.
+func (d *Daemon) mountStatus() []MountStatus {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	list := []MountStatus{}
+	for _, m := range d.mounts {
+		if m.mounted != nil {
+			list = append(list, m.status(false))
+		}
+	}
+	for m := range d.detached {
+		list = append(list, m.status(true))
+	}
+	slices.SortFunc(list, func(a, b MountStatus) int { return strings.Compare(a.Dir, b.Dir) })
+	return list
+}
+
+func (m *mount) status(detached bool) MountStatus {
+	return MountStatus{Dir: m.req.Dir, Ref: m.ref, Open: "stateless", Registry: m.req.Registry, Since: m.since,
+		Detached: detached, Requests: m.mounted.Requests().Total()}
+}

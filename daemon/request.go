@@ -1,0 +1,120 @@
+package daemon
+
+import (
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/pinfs/pinfs/manifest"
+)
+
+// MountRequest says what to show where.
+type MountRequest struct {
+	// Dir is the mount point, as MountPoint gives it.
+	Dir string `json:"dir"`
+	// Registry is the URL of the registry that has the names.
+	Registry string `json:"registry"`
+	// Project and Ref select: neither for all projects, Project for
+	// its versions, both for the files of the version that Ref ("mnist:v3",
+	// "mnist", "mnist:best") names now.
+	Project string `json:"project,omitempty"`
+	Ref     string `json:"ref,omitempty"`
+	// AllowOther, UID and GID are for fusefs.Options; nil takes its defaults.
+	AllowOther *bool   `json:"allow_other,omitempty"`
+	UID        *uint32 `json:"uid,omitempty"`
+	GID        *uint32 `json:"gid,omitempty"`
+	// Settings are how the sources are to be asked; they must be the daemon's.
+	Settings Settings `json:"settings,omitempty"`
+	// Token tells this request from any other, so that it can be cancelled. The
+	// client sets it.
+	Token string `json:"token,omitempty"`
+}
+
+// shows says in words what the request is for.
+func (r MountRequest) shows() string {
+	switch {
+	case r.Project == "":
+		return "all projects"
+	case r.Ref == "":
+		return r.Project
+	}
+	return r.Project + "/" + r.Ref
+}
+
+// MountReply is the answer to a MountRequest.
+type MountReply struct {
+	MountPoint string `json:"mountpoint"`
+	PID        int    `json:"pid"` // of the daemon
+	Ref        string `json:"ref"` // what is shown: "", "project" or "project/mnist:v3"
+}
+
+// UnmountRequest says which mount is to end.
+type UnmountRequest struct {
+	Dir string `json:"dir"`
+	// Lazy takes a busy mount out of sight at once; it ends with its last user.
+	Lazy bool `json:"lazy,omitempty"`
+	// Cancel is the token of a request that nobody waits for any more: what came
+	// or comes of it is to end, nothing else.
+	Cancel string `json:"cancel,omitempty"`
+}
+
+// UnmountReply is the answer to an UnmountRequest.
+type UnmountReply struct {
+	PID int `json:"pid"` // of the daemon
+	// Last is true when the daemon has nothing left and ends.
+	Last bool `json:"last"`
+}
+
+// Settings tell how sources are asked: name to value, such as s3-endpoint. They
+// are compared and shown, so they hold no secret.
+type Settings map[string]string
+
+// differ lists the names whose values differ, sorted.
+func (s Settings) differ(other Settings) []string {
+	var names []string
+	all := maps.Clone(s)
+	if all == nil {
+		all = Settings{}
+	}
+	maps.Copy(all, other)
+	for name := range all {
+		if s[name] != other[name] {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// MountPoint gives the one path that stands for dir: absolute, without symbolic
+// links. It works for mount points whose file system is dead, too.
+func MountPoint(dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", &manifest.Error{Kind: manifest.KindInvalid, Op: "mount point", Ref: dir, Err: err}
+	}
+	if real, err := filepath.EvalSymlinks(abs); err == nil {
+		return real, nil
+	}
+	if parent, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil {
+		return filepath.Join(parent, filepath.Base(abs)), nil
+	}
+	return abs, nil
+}
+
+// check refuses requests that no client makes by mistake but for Dir.
+func (r MountRequest) check() error {
+	bad := func(ref, msg string) error {
+		return &manifest.Error{Kind: manifest.KindInvalid, Op: "mount", Ref: ref, Msg: msg}
+	}
+	switch {
+	case !filepath.IsAbs(r.Dir) || filepath.Clean(r.Dir) != r.Dir || strings.ContainsRune(r.Dir, 0):
+		return bad(r.Dir, "the mount point is not an absolute, clean path")
+	case r.Registry == "":
+		return bad(r.Dir, "the registry is missing")
+	case r.Ref != "" && r.Project == "":
+		return bad(r.Ref, "the project is missing")
+	}
+	return nil
+}

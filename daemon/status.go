@@ -1,0 +1,62 @@
+package daemon
+
+import "time"
+
+// Status is what a daemon says of itself. Its JSON is that of `pinfs status`.
+type Status struct {
+	Daemon   *Process        `json:"daemon"` // nil when none runs
+	Mounts   []MountStatus   `json:"mounts"`
+	Cache    CacheStatus     `json:"cache"`
+	Backends []BackendStatus `json:"backends"`
+	Errors   []Fault         `json:"errors"`
+}
+
+// Process is the daemon itself.
+type Process struct {
+	PID     int       `json:"pid"`
+	Version string    `json:"version"`
+	Uptime  float64   `json:"uptime"` // seconds
+	Started time.Time `json:"started"`
+}
+
+// MountStatus is one mount.
+type MountStatus struct {
+	Dir      string    `json:"dir"`
+	Ref      string    `json:"ref"`  // "" for all projects, "project", "project/mnist:v3"
+	Open     string    `json:"open"` // how files are opened: "stateless"
+	Registry string    `json:"registry"`
+	Since    time.Time `json:"since"`
+	// Detached mounts are out of sight (umount --lazy) and end with their last user.
+	Detached bool `json:"detached"`
+	// Requests is how many requests the kernel sent.
+	Requests uint64 `json:"requests"`
+}
+
+// CacheStatus is the cache; sizes in bytes.
+type CacheStatus struct {
+	Dir     string `json:"dir"`
+	Used    int64  `json:"used"`
+	Limit   int64  `json:"limit"`
+	Objects int64  `json:"objects"`
+	Hits    int64  `json:"hits"`
+	Misses  int64  `json:"misses"`
+}
+
+// BackendStatus is what was asked of the sources of one URI scheme.
+type BackendStatus struct {
+	Scheme    string     `json:"scheme"`
+	Requests  int64      `json:"requests"`
+	Errors    int64      `json:"errors"`
+	Bytes     int64      `json:"bytes"` // received
+	LastError string     `json:"last_error,omitempty"`
+	LastTime  *time.Time `json:"last_error_time,omitempty"`
+}
+
+// Fault is the last error of one object, as a reader got it.
+type Fault struct {
+	Path    string    `json:"path"` // the file, below its mount point
+	Ref     string    `json:"ref"`  // URI of the object, "" where none is meant
+	Errno   string    `json:"errno"`
+	Message string    `json:"message"`
+	Time    time.Time `json:"time"`
+}
