@@ -78,7 +78,7 @@ func (f *fileSystem) askSize(ctx context.Context, obj manifest.Object) (int64, e
 	if err == nil && size < 0 {
 		err = &manifest.Error{Kind: manifest.KindOther, Op: "size", Ref: obj.Ref, Msg: "size is not known"}
 	}
-	return size, err
+	return size, settle(ctx, err)
 }
 
 // fillNode fills in the attributes of a node whose size is known.

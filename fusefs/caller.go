@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/pinfs/pinfs/manifest"
 )
 
 // callerCheck is how often a caller that got a signal is looked at again.
@@ -66,4 +68,17 @@ func beingKilled(pid uint32) bool {
 	mask, _, _ := bytes.Cut(rest, []byte("\n"))
 	pending, err := strconv.ParseUint(string(mask), 16, 64)
 	return err == nil && pending&(1<<(syscall.SIGKILL-1)) != 0
+}
+
+// settle puts an error of Content or Names right: what ended ctx is the cause of
+// a canceled call, and a call that says so without that has failed. EINTR then
+// would be wrong: many programs repeat the call for ever.
+func settle(ctx context.Context, err error) error {
+	if manifest.KindOf(err) != manifest.KindCanceled {
+		return err
+	}
+	if cause := ctx.Err(); cause != nil {
+		return cause
+	}
+	return &manifest.Error{Kind: manifest.KindOther, Op: "wait for another reader", Err: err}
 }

@@ -197,3 +197,12 @@ func random(seed uint64, n int) []byte {
 	_, _ = r.Read(p)
 	return p
 }
+
+// slow is Content of zeros that takes a millisecond to answer.
+type slow struct{ *memory }
+
+func (slow) ReadAt(_ context.Context, _ manifest.Object, p []byte, _ int64) (int, error) {
+	time.Sleep(time.Millisecond)
+	clear(p)
+	return len(p), nil
+}

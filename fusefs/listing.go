@@ -77,7 +77,7 @@ func (f *fileSystem) readNames(cancel <-chan struct{}, in *fuse.ReadIn, w dirWri
 		defer stop()
 		var err error
 		if names, err = f.list(ctx, s); err != nil {
-			return f.fail(s.path(""), err)
+			return f.fail(s.path(""), settle(ctx, err))
 		}
 		f.listings.put(in.Fh, names)
 	}

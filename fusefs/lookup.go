@@ -61,7 +61,7 @@ func (f *fileSystem) lookupName(cancel <-chan struct{}, h *fuse.InHeader, dir Sl
 		if isNoName(err) {
 			return fuse.ENOENT
 		}
-		return f.fail(dir.path(name), err)
+		return f.fail(dir.path(name), settle(ctx, err))
 	}
 	slot, err := f.o.Slots.Number(s)
 	if err != nil {

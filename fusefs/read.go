@@ -80,7 +80,7 @@ func (f *fileSystem) readFile(ctx context.Context, held *heldTree, rec snapshot.
 		return obj, 0, &manifest.Error{Kind: manifest.KindCorrupt, Op: "read", Ref: obj.Ref, Msg: "the object ends early",
 			Expected: bytesText(size), Found: bytesText(int64(off) + int64(got))}
 	}
-	return obj, 0, err
+	return obj, 0, settle(ctx, err)
 }
 
 func bytesText(n int64) string { return strconv.FormatInt(n, 10) + " bytes" }

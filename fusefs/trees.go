@@ -83,7 +83,7 @@ func (c *treeCache) acquire(ctx context.Context, n uint32, s Slot) (*heldTree, e
 	}
 	if h.err != nil {
 		c.release(h)
-		return nil, h.err
+		return nil, settle(ctx, h.err)
 	}
 	return h, nil
 }
