@@ -30,7 +30,10 @@ const (
 // maxText bounds what a server may add to a message.
 const maxText = 300
 
-var errNoProvider = errors.New("no credentials are configured")
+var (
+	errNoProvider = errors.New("no credentials are configured")
+	errSilent     = errors.New("no answer in time")
+)
 
 // reply is a refusal of the server.
 type reply struct {

@@ -14,8 +14,12 @@ const heads = 32
 
 // hasVersions tells whether the bucket gives version ids, by one of its objects.
 func (l *listing) hasVersions(ctx context.Context, key string) (bool, error) {
-	st, ok, err := l.look(ctx, key)
-	return ok && st.version != "", err
+	st, err := l.look(ctx, key)
+	switch manifest.KindOf(err) {
+	case manifest.KindNoSource, manifest.KindDenied:
+		return false, nil
+	}
+	return st.version != "", err
 }
 
 // inspect asks for what the listing did not tell: the version of each object if
@@ -26,35 +30,38 @@ func (l *listing) inspect(ctx context.Context, objects []object, versions bool) 
 	for i := range objects {
 		o := &objects[i]
 		empty := o.state.size == 0 && !strings.HasSuffix(o.key, "/")
-		if !versions && !empty {
-			continue
+		if versions || empty {
+			g.Go(func() error { return l.complete(ctx, o, versions) })
 		}
-		g.Go(func() error {
-			st, ok, err := l.look(ctx, o.key)
-			switch {
-			case !ok || err != nil:
-			case versions: // the HEAD's ETag and version belong together
-				o.state = st
-			case st.size == 0:
-				o.state.folder = st.folder
-			}
-			return err
-		})
 	}
 	return g.Wait()
 }
 
-// look asks for one listed object; false when it is gone meanwhile or may not be
-// asked for: then it is recorded as it was listed.
-func (l *listing) look(ctx context.Context, key string) (state, bool, error) {
-	var st state
-	err := l.request(ctx, func(ctx context.Context) (err error) {
+// complete adds to o what a HEAD tells. An object that may not be asked for is
+// recorded as it was listed.
+func (l *listing) complete(ctx context.Context, o *object, versions bool) error {
+	st, err := l.look(ctx, o.key)
+	switch kind := manifest.KindOf(err); {
+	case kind == manifest.KindDenied:
+		return nil
+	case kind == manifest.KindNoSource: // deleted meanwhile; a listed version still is one
+		o.gone = versions
+		return nil
+	case err != nil:
+		return err
+	case versions: // the HEAD's ETag and version belong together
+		o.state = st
+	case st.size == 0:
+		o.state.folder = st.folder
+	}
+	return nil
+}
+
+// look asks for one listed object.
+func (l *listing) look(ctx context.Context, key string) (st state, err error) {
+	err = l.again(ctx, func(ctx context.Context) (err error) {
 		st, err = l.store.head(ctx, place{bucket: l.at.bucket, key: key}, false)
 		return err
 	})
-	switch manifest.KindOf(err) {
-	case manifest.KindNoSource, manifest.KindDenied:
-		return state{}, false, nil
-	}
-	return st, err == nil, err
+	return st, err
 }

@@ -18,7 +18,8 @@ import (
 const (
 	dialTimeout   = 10 * time.Second
 	tlsTimeout    = 10 * time.Second
-	headerTimeout = 60 * time.Second // the retry wrapper cuts earlier
+	headerTimeout = 60 * time.Second // the retry wrapper cuts reads earlier
+	maxPageTime   = 5 * time.Minute
 	idleTimeout   = 90 * time.Second
 )
 

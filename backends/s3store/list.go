@@ -40,7 +40,7 @@ type listing struct {
 // single gives the one object at l.at; false when there is none.
 func (l *listing) single(ctx context.Context) (bool, error) {
 	var st state
-	err := l.request(ctx, func(ctx context.Context) (err error) {
+	err := l.once(ctx, func(ctx context.Context) (err error) {
 		st, err = l.store.head(ctx, l.at, false)
 		return err
 	})
@@ -128,6 +128,9 @@ func (l *listing) give(ready <-chan page) error {
 }
 
 func (l *listing) one(o object) error {
+	if o.gone {
+		return nil
+	}
 	if o.state.marker(o.key) {
 		l.markers++
 		return nil
@@ -149,36 +152,54 @@ func (l *listing) info(o object) (backends.Info, error) {
 	return info, nil
 }
 
-// request sends one request of the listing within a retry budget of its own. A
-// missing key or bucket is KindNoSource.
-func (l *listing) request(ctx context.Context, fn func(context.Context) error) error {
+// once sends one of the first requests, which the wrapper repeats: nothing has
+// been given yet.
+func (l *listing) once(ctx context.Context, fn func(context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, l.store.retry.StallTimeout)
+	defer cancel()
+	err := fn(limited)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		return backends.Unreachable("list", l.uri, errSilent)
+	}
+	return l.failure(ctx, err)
+}
+
+// again sends a request within a retry budget of its own, since the wrapper can
+// repeat only the whole listing.
+func (l *listing) again(ctx context.Context, fn func(context.Context) error) error {
 	return backends.Retry(ctx, l.store.retry, "list", l.uri, func(ctx context.Context) error {
-		err := fn(ctx)
-		if r, refused := replyOf(err); refused && ctx.Err() == nil && r.missing() {
-			if r.code == "NoSuchBucket" {
-				return backends.NoSource("list", l.uri, "no such bucket")
-			}
-			return backends.NoSource("list", l.uri, "no such object or version")
-		}
-		return failure(ctx, "list", l.uri, err)
+		return l.failure(ctx, fn(ctx))
 	})
 }
 
+// failure sorts errors of a listing. A missing key or bucket is KindNoSource.
+func (l *listing) failure(ctx context.Context, err error) error {
+	r, refused := replyOf(err)
+	switch {
+	case !refused || ctx.Err() != nil || !r.missing():
+		return failure(ctx, "list", l.uri, err)
+	case r.code == "NoSuchBucket":
+		return backends.NoSource("list", l.uri, "no such bucket")
+	}
+	return backends.NoSource("list", l.uri, "no such object or version")
+}
+
 // start chooses how to list and fetches the first page: versions if the server
-// lists them. An empty answer is asked again the plain way: a server that knows
+// lists them, which directory buckets don't have. An empty answer is asked again the plain way: a server that knows
 // no versions may answer with another document, which reads as empty.
 func (l *listing) start(ctx context.Context) (pager, page, error) {
-	versions := l.versionPages()
-	first, err := versions(ctx)
-	if err == nil && !first.empty {
-		return versions, first, nil
-	}
-	var e *manifest.Error
-	if errors.As(err, &e) && e.Kind != manifest.KindDenied && !notKnown(err) {
-		return nil, page{}, err
+	if !directoryBucket(l.at.bucket) {
+		versions := l.versionPages()
+		first, err := versions(ctx)
+		if err == nil && !first.empty {
+			return versions, first, nil
+		}
+		if err != nil && manifest.KindOf(err) != manifest.KindDenied && !notKnown(err) {
+			return nil, page{}, err
+		}
 	}
 	plain := l.plainPages()
-	first, err = plain(ctx)
+	first, err := plain(ctx)
 	return plain, first, err
 }
 

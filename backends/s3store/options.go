@@ -32,7 +32,9 @@ type Options struct {
 	// MaxConns is how many idle connections are kept for each host; 0 is
 	// DefaultMaxConns. It should be the greatest number of calls at a time.
 	MaxConns int
-	// Retry is the budget of each page of a listing; zero is its default.
+	// Retry is the budget of each page of a listing, but for the first one, which
+	// the wrapper repeats. Zero fields are the wrapper's defaults, but for
+	// StallTimeout, 60 s (a server may need long for a page), and MaxElapsed, 5 min.
 	Retry backends.RetryPolicy
 	// Transport replaces the HTTP transport; nil makes one. With it, AWS_CA_BUNDLE
 	// is not looked at.

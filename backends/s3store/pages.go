@@ -14,6 +14,7 @@ import (
 type object struct {
 	key   string
 	state state
+	gone  bool // deleted since it was listed
 }
 
 // page is a part of a listing; its objects are current ones.
@@ -30,15 +31,17 @@ type pager func(context.Context) (page, error)
 func (l *listing) versionPages() pager {
 	s := l.store
 	in := &s3.ListObjectVersionsInput{Bucket: &l.at.bucket, Prefix: &l.at.key, RequestPayer: s.payer, EncodingType: types.EncodingTypeUrl}
+	attempt := l.once
 	return func(ctx context.Context) (page, error) {
 		var out *s3.ListObjectVersionsOutput
-		err := l.request(ctx, func(ctx context.Context) (err error) {
+		err := attempt(ctx, func(ctx context.Context) (err error) {
 			out, err = send(ctx, s, l.at.bucket, s.client.ListObjectVersions, in)
 			return err
 		})
 		if err != nil {
 			return page{}, err
 		}
+		attempt = l.again
 		p := page{last: !aws.ToBool(out.IsTruncated), empty: len(out.Versions)+len(out.DeleteMarkers) == 0}
 		plain := decoder(out.EncodingType)
 		for _, v := range out.Versions {
@@ -60,16 +63,18 @@ func (l *listing) versionPages() pager {
 func (l *listing) plainPages() pager {
 	s := l.store
 	in := &s3.ListObjectsV2Input{Bucket: &l.at.bucket, Prefix: &l.at.key, RequestPayer: s.payer, EncodingType: types.EncodingTypeUrl}
+	attempt := l.once
 	var known, versioned bool
 	return func(ctx context.Context) (page, error) {
 		var out *s3.ListObjectsV2Output
-		err := l.request(ctx, func(ctx context.Context) (err error) {
+		err := attempt(ctx, func(ctx context.Context) (err error) {
 			out, err = send(ctx, s, l.at.bucket, s.client.ListObjectsV2, in)
 			return err
 		})
 		if err != nil {
 			return page{}, err
 		}
+		attempt = l.again
 		p := page{last: !aws.ToBool(out.IsTruncated), empty: len(out.Contents) == 0}
 		plain := decoder(out.EncodingType)
 		for _, o := range out.Contents {
@@ -93,7 +98,7 @@ func (l *listing) plainPages() pager {
 // add appends an object, if it is one of this listing.
 func (p *page) add(prefix, key string, st state) {
 	if strings.HasPrefix(key, prefix) && key != "" {
-		p.objects = append(p.objects, object{key, st})
+		p.objects = append(p.objects, object{key: key, state: st})
 	}
 }
 

@@ -33,13 +33,22 @@ type Store struct {
 var _ backends.Backend = (*Store)(nil)
 
 func newStore(o Options, k *keyring) *Store {
-	s := &Store{keys: k, retry: o.Retry}
-	s.http = k.http
+	s := &Store{keys: k, http: k.http, retry: pagePolicy(o.Retry)}
 	if o.RequesterPays {
 		s.payer = types.RequestPayerRequester
 	}
 	s.client = s3.NewFromConfig(k.config, func(so *s3.Options) { s.configure(so, o) })
 	return s
+}
+
+func pagePolicy(p backends.RetryPolicy) backends.RetryPolicy {
+	if p.StallTimeout == 0 {
+		p.StallTimeout = headerTimeout
+	}
+	if p.MaxElapsed == 0 {
+		p.MaxElapsed = maxPageTime
+	}
+	return p
 }
 
 func (s *Store) configure(so *s3.Options, o Options) {

@@ -57,7 +57,7 @@ func (c checksums) sums() []manifest.Sum {
 // ETag is something else, though it may look like an MD5.
 func (c checksums) md5() []byte {
 	plain := c.encryption == "" || c.encryption == types.ServerSideEncryptionAes256
-	if !plain || aws.ToString(c.customerKey) != "" || strings.HasSuffix(c.bucket, "--x-s3") {
+	if !plain || aws.ToString(c.customerKey) != "" || directoryBucket(c.bucket) {
 		return nil
 	}
 	raw, err := hex.DecodeString(c.etag)
@@ -66,3 +66,6 @@ func (c checksums) md5() []byte {
 	}
 	return raw
 }
+
+// directoryBucket tells whether bucket is one of S3 Express, by its name.
+func directoryBucket(bucket string) bool { return strings.HasSuffix(bucket, "--x-s3") }

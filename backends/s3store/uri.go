@@ -24,10 +24,21 @@ func (p place) ref() string { return scheme + "://" + p.bucket + "/" + p.key }
 func parseRef(op, ref string) (place, error) {
 	_, rest, _ := strings.Cut(ref, "://")
 	bucket, key, _ := strings.Cut(rest, "/")
-	if manifest.Scheme(ref) != scheme || bucket == "" {
+	if manifest.Scheme(ref) != scheme || !isBucket(bucket) {
 		return place{}, backends.Invalid(op, ref, "not a reference to S3", "write s3://bucket/key")
 	}
 	return place{bucket: bucket, key: key}, nil
+}
+
+// isBucket tells whether a bucket could have this name; old ones have capitals
+// and underscores.
+func isBucket(name string) bool {
+	for _, c := range []byte(name) {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '-' || c == '_') {
+			return false
+		}
+	}
+	return name != ""
 }
 
 // parseURI splits what a person types: a reference, possibly with a version at
