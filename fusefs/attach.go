@@ -27,7 +27,8 @@ type MountState struct {
 // it or a server has it open. With an empty Init it answers the kernel's INIT;
 // else it goes on where another server stopped, whether that was shut down or
 // killed: what it had read and not answered the kernel sends again (Linux 6.9).
-// Two servers on one connection share the requests; that is allowed.
+// Servers that are on one connection at the same time share the requests, and
+// must share one Slots.
 func Attach(ctx context.Context, conn *os.File, st MountState, o Options) (*Mounted, error) {
 	o, err := o.withDefaults()
 	if err != nil {

@@ -68,16 +68,24 @@ func runHelper(ctx context.Context, abs string, sock *os.File, args ...string) e
 
 // helperError sorts what fusermount3 says; it has one exit code for all.
 func helperError(abs, said string, err error) error {
-	e := &manifest.Error{Kind: manifest.KindOther, Op: "fusermount3", Ref: abs, Msg: said, Err: err}
+	if _, rest, ok := strings.Cut(said, "fusermount3: "); ok {
+		said = rest
+	}
+	has := func(part string) bool { return strings.Contains(strings.ToLower(said), part) }
+	e := &manifest.Error{Kind: manifest.KindOther, Op: "fusermount3", Ref: abs, Msg: said}
 	switch {
-	case strings.Contains(said, "user_allow_other"):
-		e.Kind, e.Err = manifest.KindDenied, nil
-		e.Msg, e.Hint = "only root may let other users in", "add a line user_allow_other to /etc/fuse.conf, or mount without --allow-other"
-	case strings.Contains(said, "busy"):
-		e.Kind, e.Msg, e.Err, e.Hint = manifest.KindBusy, "files are in use", nil, "end what uses them, or unmount with --lazy"
-	case strings.Contains(said, "/dev/fuse"):
+	case said == "":
+		e.Err = err
+	case has("user_allow_other"):
+		e.Kind, e.Msg = manifest.KindDenied, "only root may let other users in"
+		e.Hint = "add a line user_allow_other to /etc/fuse.conf, or mount without --allow-other"
+	case has("/dev/fuse") && has("permission denied"):
+		e.Kind, e.Hint = manifest.KindDenied, "let users open the device: chmod 666 /dev/fuse, as udev does"
+	case has("/dev/fuse") || has("fuse device not found"):
 		e.Kind, e.Hint = manifest.KindUnsupported, "load the module (modprobe fuse); in a container, pass /dev/fuse in"
-	case strings.Contains(said, "permission") || strings.Contains(said, "Permission") || strings.Contains(said, "no write access"):
+	case has("busy"):
+		e.Kind, e.Msg, e.Hint = manifest.KindBusy, "files are in use", "end what uses them, or unmount with --lazy"
+	case has("permission") || has("no write access") || has("not permitted"):
 		e.Kind, e.Hint = manifest.KindDenied, "without root the mount point must be a directory of your own"
 	}
 	return e
