@@ -203,24 +203,21 @@ func (s *Snapshot) Path(i uint32) (path string, err error) {
 
 // appendPath puts the path of node i behind b.
 func (s *Snapshot) appendPath(b []byte, i uint32) ([]byte, error) {
-	var way [64][]byte // of most trees; deeper ones allocate
-	names := way[:0]
-	size := 0
+	var buf [pageSize]byte // filled from its end: no path is longer
+	from := len(buf)
 	var n Node
 	for at := i; at != 0; at = n.Parent {
 		if err := s.node(at, &n); err != nil {
 			return b, err
 		}
-		names = append(names, n.Name)
-		if size += len(n.Name) + 1; len(names) > maxDepth || size > 2*pageSize {
+		if from < len(buf) {
+			from--
+			buf[from] = '/'
+		}
+		if len(n.Name) >= from {
 			return b, s.corrupt("a path is too long")
 		}
+		from -= copy(buf[from-len(n.Name):], n.Name)
 	}
-	for k := len(names) - 1; k >= 0; k-- {
-		b = append(b, names[k]...)
-		if k > 0 {
-			b = append(b, '/')
-		}
-	}
-	return b, nil
+	return append(b, buf[from:]...), nil
 }

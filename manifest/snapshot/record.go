@@ -25,7 +25,9 @@ type record []byte
 
 const recordHead = 6
 
-func (r record) key() []byte { return r[recordHead : recordHead+int(binary.LittleEndian.Uint16(r[4:]))] }
+func (r record) key() []byte {
+	return r[recordHead : recordHead+int(binary.LittleEndian.Uint16(r[4:]))]
+}
 
 // tail is all after the key.
 func (r record) tail() []byte { return r[recordHead+int(binary.LittleEndian.Uint16(r[4:])):] }
