@@ -15,11 +15,14 @@ type Backend interface {
 	// time, in no promised order: the one object that uri names, else every
 	// object below uri + "/" (a sibling that only shares the prefix is not below
 	// it). Folder markers are no objects; empty objects are. An error of fn ends
-	// the listing and is returned as it is. Nothing there: KindNoSource.
+	// the listing and is returned as it is. Nothing there: KindNoSource. A URI
+	// with a version behind it (manifest.SplitVersion) means that version of one
+	// object; Info.Ref has none.
 	List(ctx context.Context, uri string, fn func(Info) error) error
 
 	// Stat asks for obj at its pin without reading it. KindGone: the version no
 	// longer exists. KindChanged: another version is there (Expected, Found).
+	// KindUnsupported: obj has no pin.
 	// Drivers whose pin is the content (PinMD5) read and hash it.
 	Stat(ctx context.Context, obj manifest.Object) (Info, error)
 

@@ -135,6 +135,21 @@ func TestBodyOfTheWrongLength(t *testing.T) {
 		w := newWorld(60_000, backends.RetryPolicy{})
 		w.store.SetHook(bodies(memstore.Longer(1)))
 		w.wantErr(t, manifest.KindCorrupt, "goes on after byte 60000")
+		atOnce := func(_ context.Context, r io.Reader) io.Reader { // in one read with the rest
+			all, _ := io.ReadAll(r)
+			return bytes.NewReader(append(all, 'x'))
+		}
+		w.store.SetHook(bodies(atOnce))
+		body, _, err := w.retry.Open(t.Context(), w.obj, 0, -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer body.Close() //nolint:errcheck // only read
+		n, err := io.ReadFull(body, make([]byte, 60_001))
+		if n != 0 {
+			t.Errorf("got %d bytes of a body that is too long, want none", n)
+		}
+		wantErr(t, err, manifest.KindCorrupt, "goes on after byte 60000")
 		w.store.SetHook(bodies(memstore.Cut(59_999, nil), memstore.Cut(0, nil)))
 		w.wantErr(t, manifest.KindUnreachable, "gave up after 10 attempts", "ended at byte 59999 of 60000")
 	})
@@ -361,12 +376,32 @@ func TestListErrorOfFnIsKept(t *testing.T) {
 	}
 }
 
+// wrapping is a driver that does not keep to the contract.
+type wrapping struct{ backends.Backend }
+
+func (b wrapping) List(ctx context.Context, uri string, fn func(backends.Info) error) error {
+	if err := b.Backend.List(ctx, uri, fn); err != nil {
+		return backends.Unreachable("list", uri, err)
+	}
+	return nil
+}
+
+func TestListErrorOfFnIsUnwrapped(t *testing.T) {
+	w := newWorld(10, backends.RetryPolicy{})
+	b := backends.WithRetry(wrapping{w.store}, backends.RetryPolicy{})
+	if err := b.List(t.Context(), key, func(backends.Info) error { return errReset }); err != errReset { //nolint:errorlint // as it is
+		t.Fatalf("got %v, want %v", err, errReset)
+	}
+}
+
 func TestListMayTakeLongInFnButNotBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(10, backends.RetryPolicy{})
-		slow := func(backends.Info) error { time.Sleep(time.Hour); return nil }
-		if err := w.retry.List(t.Context(), key, slow); err != nil {
-			t.Fatal(err)
+		w.store.Put("mem://b/p", nil)
+		calls := 0
+		slow := func(backends.Info) error { calls++; time.Sleep(time.Hour); return nil }
+		if err := w.retry.List(t.Context(), "mem://b", slow); err != nil || calls != 2 {
+			t.Fatalf("got %d calls, error %v, want 2", calls, err)
 		}
 		w.store.SetHook(memstore.Always(memstore.Fault{Delay: memstore.Forever}))
 		wantErr(t, w.retry.List(t.Context(), key, slow), manifest.KindTimeout, "came within 2m0s")

@@ -192,9 +192,6 @@ func (s *stream) resume(err error) error {
 // reason makes a typed error of what a body's Read gave: what a driver has not
 // typed is a broken connection.
 func (s *stream) reason(err error) error {
-	if ended := Ended(s.ctx, s.g.op, s.obj.Ref); ended != nil {
-		return ended
-	}
 	err = s.attempt.failure(s.g.op, s.obj.Ref, err)
 	if err == io.EOF { //nolint:errorlint // io.Reader's own rule
 		err = fmt.Errorf("the body ended at byte %d of %d", s.pos, s.end)

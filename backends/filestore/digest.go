@@ -24,7 +24,7 @@ func (s *Store) Digest(ctx context.Context, info backends.Info) (backends.Info, 
 		return backends.Info{}, digestError(info.Ref, err)
 	}
 	sum, err := s.hash(ctx, "digest", f)
-	_ = s.shut(f)
+	_ = s.shut(f.f, f.ref)
 	if err == nil {
 		err = s.stays(ctx, f)
 	}
@@ -41,7 +41,7 @@ func (s *Store) Stat(ctx context.Context, obj manifest.Object) (backends.Info, e
 	if err != nil {
 		return backends.Info{}, err
 	}
-	defer s.shut(f) //nolint:errcheck // only read
+	defer s.shut(f.f, f.ref) //nolint:errcheck // only read
 	if want, known := sizeOf(obj); known && f.state.size != want {
 		return backends.Info{}, s.mismatch(ctx, "stat", f, obj)
 	}

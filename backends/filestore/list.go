@@ -100,46 +100,35 @@ func (w *walk) run() error {
 	return nil
 }
 
+// dir lists one directory, in one call if it is small.
 func (w *walk) dir(name string) error {
-	f, err := w.open(name)
-	if missing(err) && name != "" {
-		return nil
-	}
-	if err != nil {
-		return failed("list", w.ref(name), err)
-	}
-	defer w.s.shut(f) //nolint:errcheck // only read
+	var f *os.File
 	for {
-		items, err := w.read(f, name)
-		for _, it := range items {
-			if err := w.item(it); err != nil {
-				return err
-			}
-		}
-		if err == io.EOF { //nolint:errorlint // os.File's own rule
+		p, err := w.next(name, f)
+		if err == nil {
+			f = p.rest
+			err = w.give(p.items)
+		} else if missing(err) && name != "" && f == nil {
 			return nil
+		} else {
+			err = failed("list", w.ref(name), err)
 		}
-		if err != nil {
-			return failed("list", w.ref(name), err)
+		if err != nil && f != nil {
+			_ = w.s.shut(f, w.ref(name))
+		}
+		if err != nil || f == nil {
+			return err
 		}
 	}
 }
 
-// open opens a directory; below the root not through a link that has taken its
-// place.
-func (w *walk) open(name string) (*file, error) {
-	path := w.path(name)
-	flags := os.O_RDONLY | syscall.O_DIRECTORY | syscall.O_NONBLOCK
-	if name != "" {
-		flags |= syscall.O_NOFOLLOW
-	}
-	return call(w.ctx, &w.s.guard, "list", w.ref(name), func() (*file, error) {
-		if err := w.s.enter("open", path); err != nil {
-			return nil, err
+func (w *walk) give(items []item) error {
+	for _, it := range items {
+		if err := w.item(it); err != nil {
+			return err
 		}
-		f, err := os.OpenFile(path, flags, 0)
-		return &file{f: f, path: path, ref: "file://" + path}, err
-	}, func(f *file) { _ = f.f.Close() })
+	}
+	return nil
 }
 
 // item is one name of a directory: its facts, and those of a link's target.
@@ -150,34 +139,73 @@ type item struct {
 	target string // resolved; "" when it leads nowhere
 }
 
-// read gives the next names of a directory; the error may come with some.
-func (w *walk) read(f *file, dir string) ([]item, error) {
-	type read struct {
-		items []item
-		end   error
+// page is a piece of a directory.
+type page struct {
+	items []item
+	rest  *os.File // to read on from; nil at the end
+}
+
+// next gives the next names of a directory, which it opens when f is nil and
+// closes at the end or when it fails.
+func (w *walk) next(name string, f *os.File) (page, error) {
+	return call(w.ctx, &w.s.guard, "list", w.ref(name), func() (p page, err error) {
+		if f == nil {
+			if f, err = w.open(name); err != nil {
+				return page{}, err
+			}
+		}
+		p, err = w.read(name, f)
+		if err != nil || p.rest == nil {
+			_ = f.Close()
+		}
+		return p, err
+	}, func(p page) {
+		if p.rest != nil {
+			_ = p.rest.Close()
+		}
+	})
+}
+
+// open opens a directory; below the root not through a link that has taken its
+// place.
+func (w *walk) open(name string) (*os.File, error) {
+	flags := os.O_RDONLY | syscall.O_DIRECTORY | syscall.O_NONBLOCK
+	if name != "" {
+		flags |= syscall.O_NOFOLLOW
 	}
-	r, err := call(w.ctx, &w.s.guard, "list", f.ref, func() (read, error) {
-		if err := w.s.enter("readdir", f.path); err != nil {
-			return read{}, err
-		}
-		entries, end := f.f.ReadDir(batch)
-		items := make([]item, 0, len(entries))
-		for _, e := range entries {
-			it, err := w.facts(strings.TrimPrefix(dir+"/"+e.Name(), "/"))
-			if missing(err) {
-				continue
-			}
-			if err != nil {
-				return read{}, err
-			}
-			items = append(items, it)
-		}
-		return read{items, end}, nil
-	}, nil)
-	if err != nil {
+	if err := w.s.enter("open", w.path(name)); err != nil {
 		return nil, err
 	}
-	return r.items, r.end
+	return os.OpenFile(w.path(name), flags, 0)
+}
+
+func (w *walk) read(name string, f *os.File) (page, error) {
+	if err := w.s.enter("readdir", f.Name()); err != nil {
+		return page{}, err
+	}
+	entries, err := f.ReadDir(batch)
+	if err == nil && len(entries) < batch { // perhaps the end: names that vanish make it short too
+		var more []fs.DirEntry
+		more, err = f.ReadDir(batch)
+		entries = append(entries, more...)
+	}
+	p := page{items: make([]item, 0, len(entries)), rest: f}
+	if err == io.EOF { //nolint:errorlint // os.File's own rule
+		p.rest = nil
+	} else if err != nil {
+		return page{}, err
+	}
+	for _, e := range entries {
+		it, err := w.facts(strings.TrimPrefix(name+"/"+e.Name(), "/"))
+		switch {
+		case missing(err):
+		case err != nil:
+			return page{}, err
+		default:
+			p.items = append(p.items, it)
+		}
+	}
+	return p, nil
 }
 
 func (w *walk) facts(name string) (item, error) {
@@ -214,9 +242,6 @@ func (w *walk) item(it item) error {
 		return nil
 	case !it.fi.Mode().IsRegular():
 		return unlistable(path, kindOfFile(it.fi.Mode())+" can't be recorded", "remove it, or give the directories beside it one by one")
-	}
-	if err := backends.Ended(w.ctx, "list", w.uri); err != nil {
-		return err
 	}
 	info := infoOf(path, it.fi)
 	info.Name = it.name

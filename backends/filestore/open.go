@@ -70,9 +70,9 @@ func (s *Store) open(ctx context.Context, op, ref, path string) (*file, error) {
 
 // shut closes f, which a share may keep waiting too. It is done even when no
 // other call is let in any more, or descriptors would be lost.
-func (s *Store) shut(f *file) error {
-	_, err := await(context.Background(), &s.guard, "close", f.ref, func() (struct{}, error) {
-		return struct{}{}, f.f.Close()
+func (s *Store) shut(f *os.File, ref string) error {
+	_, err := await(context.Background(), &s.guard, "close", ref, func() (struct{}, error) {
+		return struct{}{}, f.Close()
 	}, nil)
 	return err
 }
@@ -130,7 +130,7 @@ func (s *Store) Open(ctx context.Context, obj manifest.Object, offset, length in
 	}
 	if want, known := sizeOf(obj); known && f.state.size != want {
 		err := s.mismatch(ctx, "open", f, obj)
-		_ = s.shut(f)
+		_ = s.shut(f.f, f.ref)
 		return nil, backends.Info{}, err
 	}
 	from := min(max(0, offset), f.state.size)
