@@ -33,6 +33,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(fullEnv); dir != "" {
 		os.Exit(playFull(dir))
 	}
+	if arg := os.Getenv(killEnv); arg != "" {
+		os.Exit(playKilled(arg))
+	}
 	goleak.VerifyTestMain(m)
 }
 
@@ -42,12 +45,13 @@ type world struct {
 	mux  *backends.Mux
 	reg  *registry.Registry
 	root string
+	dir  string // of the registry
 }
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{mem: memstore.New(), root: filepath.Join(t.TempDir(), "artifacts", "a:v0")}
-	r, err := registry.Open(t.Context(), registry.NewDirStore(t.TempDir()), registry.Options{})
+	w := &world{mem: memstore.New(), root: filepath.Join(t.TempDir(), "artifacts", "a:v0"), dir: t.TempDir()}
+	r, err := registry.Open(t.Context(), registry.NewDirStore(w.dir), registry.Options{})
 	must(t, err)
 	w.reg = r
 	w.mux = backends.NewMux(map[string]backends.Backend{"mem": w.mem, "file": filestore.New()})
