@@ -31,7 +31,7 @@ type budget struct {
 const (
 	minClass  = 4 << 10
 	mapsFrom  = 64 << 10
-	aheadPart = 8 // read-ahead leaves an aheadPart-th of the budget to demand
+	aheadPart = 4 // read-ahead leaves an aheadPart-th of the budget to demand
 )
 
 func newBudget(limit int64) *budget {

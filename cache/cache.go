@@ -145,6 +145,9 @@ func (c *Cache) Close() error {
 		err = errors.Join(err, c.endCounts(err == nil), c.index.close())
 	}
 	c.budget.close()
+	if err == nil {
+		c.dir.settled()
+	}
 	if err = errors.Join(err, c.dir.close()); err != nil {
 		return &manifest.Error{Kind: manifest.KindOther, Op: "close cache", Ref: c.dir.path, Err: err}
 	}

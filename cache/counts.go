@@ -22,10 +22,22 @@ func metaKey() []byte { return []byte{prefixMeta} }
 // openIndex opens the index; one that can't be used is put aside with the
 // objects that only it could tell about.
 func (d *directory) openIndex(log *slog.Logger) (*index, error) {
-	x, err := openIndex(d.join(indexName), log)
-	if err == nil {
-		return x, nil
+	suspect, err := d.countStart()
+	if err != nil {
+		return nil, err
 	}
+	if suspect {
+		err = errors.New("starts with it kept failing")
+	} else if err = checkTables(d.join(indexName)); err == nil {
+		var x *index
+		if x, err = openIndex(d.join(indexName), log); err == nil {
+			return x, d.opened()
+		}
+	}
+	return d.newIndex(log, err)
+}
+
+func (d *directory) newIndex(log *slog.Logger, err error) (*index, error) {
 	log.Error("cache index can't be used, starting empty", "dir", d.path, "error", err)
 	if err := d.empty(); err != nil {
 		return nil, err
@@ -33,7 +45,11 @@ func (d *directory) openIndex(log *slog.Logger) (*index, error) {
 	if err := os.MkdirAll(d.join(objectsName), 0o700); err != nil {
 		return nil, err
 	}
-	return openIndex(d.join(indexName), log)
+	x, err := openIndex(d.join(indexName), log)
+	if err != nil {
+		return nil, err
+	}
+	return x, d.opened()
 }
 
 func (c *Cache) removeTrash() {

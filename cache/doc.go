@@ -14,6 +14,7 @@
 //	objects/xx/k  content of objects above 64 KiB: one sparse file each, named
 //	              by the object's key in hex (xx: its first two digits), as
 //	              long as the object
+//	starts        how often it was started without a good end; see countStart
 //	reserve       64 MiB that are given back when the file system runs full
 //	trash-*       what was put aside to be removed
 //

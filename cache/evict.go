@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -29,6 +30,9 @@ func (w *writer) evict() {
 	}
 }
 
+// rewindAfter is how often eviction looks again at what it skipped.
+const rewindAfter = time.Minute
+
 // victims detaches the next objects in the order of use, of n bytes together.
 // The place is remembered: from the beginning each time, the removed keys would
 // have to be skipped over and over.
@@ -36,6 +40,9 @@ func (w *writer) victims(n int64) (victims []victim, end bool) {
 	x := w.c.index
 	if x == nil {
 		return nil, true
+	}
+	if time.Since(w.evictStart) > rewindAfter {
+		w.evictFrom, w.evictStart = nil, time.Now()
 	}
 	end = true
 	seen := 0

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"errors"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -25,6 +26,9 @@ func (f *flush) take() {
 	f.taken, f.dirty, o.dirty = true, o.dirty, map[int64]struct{}{}
 	f.released, o.reserved = o.reserved, 0
 	f.wasUsed = o.usedPersisted
+	if o.used == 0 { // warmed, not read
+		o.used = time.Now().UnixMilli()
+	}
 	o.usedPersisted = max(o.used, o.usedPersisted)
 	f.record = record{flags: o.flags, size: o.size, stored: o.stored, used: o.usedPersisted}
 	f.gen = o.gen

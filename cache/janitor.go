@@ -5,6 +5,7 @@ import "time"
 const (
 	tidyEvery    = time.Second
 	measureEvery = 10 // tidies
+	settledAfter = 10 // tidies
 )
 
 // janitor does what is due by time: memory given back, garbage in the index
@@ -25,6 +26,9 @@ func (c *Cache) janitor() {
 		c.linger.expire(lingerMax)
 		c.budget.trim()
 		c.keepReserve()
+		if i == settledAfter {
+			c.dir.settled()
+		}
 		c.writer.kick()
 		if c.index != nil && i%measureEvery == 0 {
 			c.tidyIndex()

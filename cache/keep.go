@@ -4,7 +4,7 @@ import "time"
 
 // starvedAfter is how long a part may hold memory that demand waits for before
 // it is given up instead of written.
-const starvedAfter = 250 * time.Millisecond
+const starvedAfter = time.Second
 
 // keep writes a complete part to where it stays; what can't be written lingers
 // in memory for its readers. The disk slows readers down only when the memory

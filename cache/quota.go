@@ -57,10 +57,11 @@ const (
 )
 
 // reserve takes n bytes; false when they are not to be had, at once or, when
-// evict, after one round of eviction.
+// evict, after a round of eviction. Without evict it takes no room that others
+// would have to leave for.
 func (q *quota) reserve(ctx context.Context, n int64, evict bool) bool {
 	for try := 0; ; try++ {
-		round, ok := q.tryReserve(n)
+		round, ok := q.tryReserve(n, evict)
 		if ok {
 			return true
 		}
@@ -78,17 +79,23 @@ func (q *quota) reserve(ctx context.Context, n int64, evict bool) bool {
 	}
 }
 
-func (q *quota) tryReserve(n int64) (<-chan struct{}, bool) {
+func (q *quota) tryReserve(n int64, evict bool) (<-chan struct{}, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.used+q.reserved+q.garbageCounted()+n <= q.limit && q.freeBytes()-n >= q.floor {
+	limit := q.limit
+	if !evict {
+		limit -= q.limit / evictAt
+	}
+	if q.used+q.reserved+q.garbageCounted()+n <= limit && q.freeBytes()-n >= q.floor {
 		q.reserved += n
 		if q.overNow() > 0 {
 			q.kick()
 		}
 		return nil, true
 	}
-	q.wanted = max(q.wanted, n)
+	if evict {
+		q.wanted = max(q.wanted, n)
+	}
 	return q.round, false
 }
 

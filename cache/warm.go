@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -40,12 +41,7 @@ func (c *Cache) Warm(ctx context.Context, obj manifest.Object) error {
 // fillAll fetches what is missing, some parts at a time, and waits for each to
 // be on disk.
 func (c *Cache) fillAll(ctx context.Context, o *object) error {
-	var under []*part
-	defer func() {
-		for _, p := range under {
-			c.unref(p)
-		}
-	}()
+	var under []*part // not referenced: only how they end matters
 	for at := int64(0); at < o.size || len(under) > 0; {
 		for at < o.size && len(under) < c.o.Parallel {
 			p, err := c.fillNext(o, &at)
@@ -64,7 +60,6 @@ func (c *Cache) fillAll(ctx context.Context, o *object) error {
 			return err
 		}
 		under = under[1:]
-		c.unref(p)
 	}
 	return c.fits(o)
 }
@@ -88,7 +83,6 @@ func (c *Cache) fillNext(o *object, at *int64) (*part, error) {
 				return nil, err
 			}
 		}
-		p.refs.Add(1)
 		*at = (p.end() + BlockSize - 1) / BlockSize * BlockSize
 		return p, nil
 	}
@@ -141,6 +135,7 @@ func (c *Cache) Keep(ctx context.Context, obj manifest.Object, keep bool) error 
 	}
 	o.mu.Lock()
 	o.flags = o.flags&^drop | put
+	o.used = time.Now().UnixMilli() // back into the order of use, as the newest
 	c.writer.dirty(o)
 	o.mu.Unlock()
 	return c.change(ctx, tg, func(*badger.Txn) error { return nil }) // wait for it

@@ -24,7 +24,8 @@ type writer struct {
 	uses    int
 	stopped bool
 
-	evictFrom []byte // where in the order of use eviction goes on; the goroutine's own
+	evictFrom  []byte    // where in the order of use eviction goes on; the goroutine's own
+	evictStart time.Time // when it last began with the oldest
 }
 
 // writeOp is one change: apply puts it into a transaction (perhaps twice), done
