@@ -40,7 +40,7 @@ func TestBadInput(t *testing.T) {
 		"no such directory":   {h, put("/no/such/dir"), 4, []string{"/no/such/dir"}},
 		"no credentials":      {nobody, put("s3://bad-input/many"), 4, []string{"credentials"}},
 		"wrong credentials":   {wrong, put("s3://bad-input/many"), 4, []string{"s3://bad-input/many"}},
-		"no server":           {h.with("AWS_ENDPOINT_URL=http://127.0.0.1:1", "PINFS_RETRY_BUDGET=2s"), put("s3://bad-input/many"), 4, []string{"s3://bad-input"}},
+		"no server":           {h, put("s3://bad-input/many", "--s3-endpoint", "http://127.0.0.1:1"), 4, []string{"s3://bad-input"}},
 		"too many objects":    {h, put("s3://bad-input/many", "--max-objects", "10"), 7, []string{"10", "--max-objects"}},
 		"bad artifact name":   {h, []string{"put", "--name", "vision/a b*c", "--type", "dataset", top}, 2, []string{"a b*c"}},
 		"bad type":            {h, []string{"put", "--name", "vision/new", "--type", "a/b", top}, 2, []string{"a/b"}},

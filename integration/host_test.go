@@ -140,7 +140,7 @@ func (h *host) waitGone() {
 	h.t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
 	for time.Now().Before(deadline) {
-		if len(h.status().Mounts) > 0 || h.run("--json", "status").code != 0 {
+		if s := h.status(); len(s.Mounts) > 0 || s.Daemon.PID == 0 {
 			return // other mounts keep it, or it has gone
 		}
 		time.Sleep(20 * time.Millisecond)

@@ -38,7 +38,7 @@ func workTree(t *testing.T) string {
 		git("add", "-A")
 		git("commit", "-q", "-m", "commit "+strconv.Itoa(i))
 	}
-	git("gc", "-q") // packs: read by mmap
+	git("repack", "-a", "-d", "-q") // packs are read by mmap; gc would leave no file in refs/
 	program(t, top, "sqlite3", "data.db", "create table t(i integer primary key, s text);"+
 		"with recursive n(i) as (select 1 union all select i+1 from n where i<20000) insert into t select i, hex(randomblob(20)) from n;")
 	return top
@@ -157,7 +157,9 @@ with open("large.txt", "rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_R
 
 func withDataLoader(t *testing.T, top, mnt string) {
 	script := `
-import hashlib, pathlib, sys, torch.utils.data
+import hashlib, pathlib, sys, warnings
+warnings.filterwarnings("ignore") # more workers than cores
+import torch.utils.data
 class Samples(torch.utils.data.Dataset):
     def __init__(self, top): self.files = sorted(pathlib.Path(top, "samples").rglob("*.bin"))
     def __len__(self): return len(self.files)

@@ -23,6 +23,8 @@ def record_directory(uri):
 def record_prefix(uri):
     import boto3
 
+    if not os.environ.get("AWS_PROFILE"):
+        os.environ.pop("AWS_PROFILE", None)  # boto3 looks for a profile of no name
     bucket, _, prefix = uri[len("s3://"):].partition("/")
     client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
