@@ -4,12 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/pinfs/pinfs/backends"
+	"github.com/pinfs/pinfs/backends/s3store"
 	"github.com/pinfs/pinfs/manifest"
 )
 
@@ -60,6 +64,37 @@ func TestWrongAnswers(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestConnections: a stream that was read to its end leaves its connection for
+// the next, even when the reader never asks for the end of file.
+func TestConnections(t *testing.T) {
+	setkeys(t)
+	var opened atomic.Int32
+	f := httptest.NewUnstartedServer(http.HandlerFunc(ok))
+	f.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	f.Start()
+	defer f.Close()
+	s := open(t, s3store.Options{Endpoint: f.URL})
+	for range 10 {
+		body, _, err := s.Open(t.Context(), byETag("e", 3), 0, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(body, make([]byte, 3)); err != nil {
+			t.Fatal(err)
+		}
+		if err := body.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := opened.Load(); n != 1 {
+		t.Errorf("%d connections for 10 reads one after the other, want 1", n)
 	}
 }
 

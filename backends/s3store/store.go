@@ -102,7 +102,10 @@ type operation[I, O any] func(context.Context, *I, ...func(*s3.Options)) (*O, er
 func send[I, O any](ctx context.Context, s *Store, bucket string, op operation[I, O], in *I, more ...func(*s3.Options)) (*O, error) {
 	for try := 1; ; try++ {
 		region, age := s.regions.of(bucket), s.keys.generation()
-		options := append([]func(*s3.Options){func(o *s3.Options) { o.Region = region }}, more...)
+		options := more
+		if region != s.regions.first {
+			options = append([]func(*s3.Options){func(o *s3.Options) { o.Region = region }}, more...)
+		}
 		out, err := op(ctx, in, options...)
 		if err == nil || try == learnTries || ctx.Err() != nil || !s.learn(ctx, err, bucket, region, age, try) {
 			return out, err
