@@ -265,6 +265,7 @@ func TestBadSources(t *testing.T) {
 		{manifest.KindInvalid, []string{"mem://b/d/x and mem://b/d/x", "NAME=URI"}, []string{"mem://b/d", "mem://b/d"}},
 		{manifest.KindInvalid, []string{"x", "twice", "mem://b/d/x", "mem://b/d/y"}, []string{"x=mem://b/d/x", "x=mem://b/d/y"}},
 		{manifest.KindInvalid, []string{"file and a directory", "mem://b/d/x", "mem://b/dir/x/z"}, []string{"mem://b/d", "mem://b/dir"}},
+		{manifest.KindInvalid, []string{"file and a directory", "mem://b/d/x", "mem://b/dir/x/z"}, []string{"mem://b/dir", "mem://b/d"}},
 		{manifest.KindInvalid, []string{"mem://b/odd/a//b", "empty component"}, []string{"mem://b/odd"}},
 		{manifest.KindInvalid, []string{"mem://b/odd2/a/../b", "'..'"}, []string{"mem://b/odd2"}},
 		{manifest.KindInvalid, []string{"a/../b", "'..'"}, []string{"a/../b=mem://b/d"}},
