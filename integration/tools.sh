@@ -11,7 +11,7 @@
 # in ${PINFS_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/pinfs-tools}.
 set -euo pipefail
 
-TOOLS=${PINFS_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/pinfs-tools}
+TOOLS=${PINFS_TOOLS:-${XDG_CACHE_HOME:-${HOME:?set HOME or PINFS_TOOLS}/.cache}/pinfs-tools}
 
 # name, version, package: built to $TOOLS/NAME-VERSION/NAME
 GO_TOOLS=(
