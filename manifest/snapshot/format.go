@@ -64,7 +64,7 @@ type header struct {
 	sections [knownSections]span
 }
 
-// castagnoli makes the table of CRC32C; the library makes it once.
+// checksum is the CRC32C; the library makes its table once.
 func checksum(b []byte) uint32 {
 	return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))
 }

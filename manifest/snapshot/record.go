@@ -68,10 +68,9 @@ func appendRecord(b []byte, e *manifest.Entry, exact bool, prefixes *prefixTable
 		return nil, err
 	}
 	if len(b)-blob > maxBlob {
-		return nil, &manifest.Error{
-			Kind: manifest.KindLimit, Op: "add entry", Ref: e.Path,
-			Msg: fmt.Sprintf("the entry is longer than %d bytes", maxBlob),
-		}
+		bad := invalid(e.Path, fmt.Sprintf("the entry is longer than %d bytes", maxBlob))
+		bad.Kind = manifest.KindLimit
+		return nil, bad
 	}
 	le.PutUint32(b[start:], uint32(len(b)-start-4))
 	return b, nil

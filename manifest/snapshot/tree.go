@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strconv"
 
 	"github.com/pinfs/pinfs/manifest"
 )
@@ -92,8 +93,9 @@ func (t *tree) addHeld(next record) error {
 	return t.addFile(rec, true)
 }
 
-func invalid(path, msg string) error {
-	return &manifest.Error{Kind: manifest.KindInvalid, Op: "add entry", Ref: path, Msg: msg}
+// invalid quotes the path, as CheckPath does: any byte may be in it.
+func invalid(path, msg string) *manifest.Error {
+	return &manifest.Error{Kind: manifest.KindInvalid, Op: "add entry", Ref: strconv.Quote(path), Msg: msg}
 }
 
 // addFile adds a file; a shadowed one behind the directory of its name.
