@@ -44,13 +44,6 @@ func newHost(t *testing.T) *host {
 	return &host{t: t, dir: dir, env: append(env, "AWS_ENDPOINT_URL="+shared.s3.Endpoint)}
 }
 
-// otherCache is the same host (same registry) with an empty cache of its own.
-func (h *host) otherCache() *host {
-	h.t.Helper()
-	cache := filepath.Join(h.t.TempDir(), "cache")
-	return &host{t: h.t, dir: h.dir, env: append(append([]string{}, h.env...), "PINFS_CACHE_DIR="+cache)}
-}
-
 // with adds to the environment.
 func (h *host) with(env ...string) *host {
 	return &host{t: h.t, dir: h.dir, env: append(append([]string{}, h.env...), env...)}

@@ -9,10 +9,10 @@ import "strings"
 func LocalMismatch(op, ref, want, got string) *Error {
 	path := ref
 	if Scheme(ref) == "file" {
-		path = ref[len("file://"):]
+		path = strings.TrimPrefix(ref[len("file://"):], "localhost")
 	}
 	return &Error{
 		Kind: KindChanged, Op: op, Ref: ref, Expected: want, Found: got,
-		Msg: "Local file reference: Digest mismatch for path '" + strings.TrimPrefix(path, "localhost") + "'",
+		Msg: "Local file reference: Digest mismatch for path '" + path + "'",
 	}
 }
