@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"strconv"
 	"testing"
-	"time"
 
 	"github.com/pinfs/pinfs/fusefs"
 	"github.com/pinfs/pinfs/manifest"
@@ -16,14 +15,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// relay is what the owner and the workers of TestWorkersAreKilled share.
-const relaySize = 256 << 20
+const (
+	relaySize  = 16 << 20
+	relayKills = 10
+)
 
-// ramp is Content whose byte at offset i is a function of i; it takes a while.
-type ramp struct{ *memory }
+// ramp is Content whose byte at offset i is a function of i. It says so and
+// stops answering at limit.
+type ramp struct {
+	*memory
+	limit   int64
+	stalled func()
+}
 
-func (ramp) ReadAt(_ context.Context, _ manifest.Object, p []byte, off int64) (int, error) {
-	time.Sleep(2 * time.Millisecond)
+func (r ramp) ReadAt(ctx context.Context, _ manifest.Object, p []byte, off int64) (int, error) {
+	if off >= r.limit {
+		r.stalled()
+		<-ctx.Done()
+		return 0, ctx.Err()
+	}
 	fillRamp(p, off)
 	return len(p), nil
 }
@@ -32,6 +42,11 @@ func fillRamp(p []byte, off int64) {
 	for i := range p {
 		p[i] = byte((off + int64(i)) * 31 >> 7)
 	}
+}
+
+// mark makes an empty file that tells the test what this process does.
+func mark(dir, what string) {
+	_ = os.WriteFile(fmt.Sprintf("%s/%s.%d", dir, what, os.Getpid()), nil, 0o600)
 }
 
 // work is the child: a worker that serves descriptor 3 until it is killed or the
@@ -54,8 +69,13 @@ func work() error {
 	if err != nil && !os.IsNotExist(err) {
 		return err
 	}
+	limit, err := strconv.ParseInt(os.Getenv("FUSEFS_TEST_LIMIT"), 10, 64)
+	if err != nil {
+		return err
+	}
+	content := ramp{newMemory(), limit, func() { mark(dir, "stalled") }}
 	m, err := fusefs.Attach(context.Background(), os.NewFile(3, "/dev/fuse"), fusefs.MountState{Dir: dir + "/mnt", Init: init},
-		fusefs.Options{Content: ramp{newMemory()}, Tree: &fusefs.Tree{Snapshot: s, Project: "p", Name: "a:v0", Digest: "d", Created: created}, Slots: slots})
+		fusefs.Options{Content: content, Tree: &fusefs.Tree{Snapshot: s, Project: "p", Name: "a:v0", Digest: "d", Created: created}, Slots: slots})
 	if err != nil {
 		return err
 	}
@@ -65,30 +85,33 @@ func work() error {
 	if err := os.Rename(dir+"/init.new", dir+"/init"); err != nil {
 		return err
 	}
-	if err := os.WriteFile(fmt.Sprintf("%s/serving.%d", dir, os.Getpid()), nil, 0o600); err != nil {
-		return err
-	}
+	mark(dir, "serving")
 	m.Wait()
 	return nil
 }
 
-// startWorker starts one and waits until it serves.
-func startWorker(t *testing.T, conn *os.File, dir string) *exec.Cmd {
+// startWorker starts one that answers reads below limit, and waits until it serves.
+func startWorker(t *testing.T, conn *os.File, dir string, limit int64) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), "FUSEFS_TEST_ROLE=worker", "FUSEFS_TEST_PATH="+dir)
+	cmd.Env = append(os.Environ(), "FUSEFS_TEST_ROLE=worker", "FUSEFS_TEST_PATH="+dir, fmt.Sprint("FUSEFS_TEST_LIMIT=", limit))
 	cmd.ExtraFiles = []*os.File{conn}
 	cmd.Stderr = os.Stderr
 	must(t, cmd.Start())
-	eventually(t, "worker serves", func() bool {
-		_, err := os.Stat(fmt.Sprintf("%s/serving.%d", dir, cmd.Process.Pid))
-		return err == nil
-	})
+	awaitMark(t, dir, "serving", cmd)
 	return cmd
 }
 
-// The owner keeps the connection; workers are killed one after the other while a
-// file is read.
+func awaitMark(t *testing.T, dir, what string, cmd *exec.Cmd) {
+	t.Helper()
+	eventually(t, what, func() bool {
+		_, err := os.Stat(fmt.Sprintf("%s/%s.%d", dir, what, cmd.Process.Pid))
+		return err == nil
+	})
+}
+
+// The owner keeps the connection. Each worker is killed with a read under way,
+// which the kernel sends again to the next.
 func TestWorkersAreKilled(t *testing.T) {
 	needFuse(t)
 	dir := t.TempDir()
@@ -99,43 +122,28 @@ func TestWorkersAreKilled(t *testing.T) {
 	must(t, b.Add(manifest.Entry{Path: "d/f", Ref: "mem://b/f", Digest: "d", Size: relaySize}))
 	_, err = b.Build(t.Context(), dir+"/snapshot")
 	must(t, err)
-	mem := newMemory()
-	conn, _, err := fusefs.Connect(t.Context(), dir+"/mnt", fusefs.Options{Content: mem, Tree: open(t, dir+"/snapshot", "a:v0", "d")})
+	conn, _, err := fusefs.Connect(t.Context(), dir+"/mnt", fusefs.Options{Content: newMemory(), Tree: open(t, dir+"/snapshot", "a:v0", "d")})
 	must(t, err)
-	worker := startWorker(t, conn, dir)
-	cmd, out := reader(t, "buffered", dir+"/mnt/d/f")
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
-	kills := 0
-	for alive := true; alive; {
-		select {
-		case err := <-done:
-			if err != nil {
-				t.Errorf("reader: %v: %s", err, out)
-			}
-			alive = false
-		case <-time.After(30 * time.Millisecond):
-			must(t, worker.Process.Kill())
-			_ = worker.Wait()
-			worker = startWorker(t, conn, dir)
-			kills++
-		}
+	worker := startWorker(t, conn, dir, 1<<20)
+	cmd, out := reader(t, "direct", dir+"/mnt/d/f")
+	for kill := range int64(relayKills) {
+		awaitMark(t, dir, "stalled", worker)
+		must(t, worker.Process.Kill())
+		_ = worker.Wait()
+		worker = startWorker(t, conn, dir, (kill+2)<<20)
 	}
-	want := sha256.New()
-	for off, p := int64(0), make([]byte, 1<<20); off < relaySize; off += int64(len(p)) {
-		fillRamp(p, off)
-		want.Write(p)
+	awaitMark(t, dir, "stalled", worker)
+	must(t, worker.Process.Kill())
+	_ = worker.Wait()
+	worker = startWorker(t, conn, dir, relaySize)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("reader: %v: %s", err, out)
 	}
-	if got := out.String(); got != fmt.Sprintf("%x", want.Sum(nil)) {
-		t.Errorf("read %q after %d kills", got, kills)
+	whole := make([]byte, relaySize)
+	fillRamp(whole, 0)
+	if got, want := out.String(), fmt.Sprintf("%x", sha256.Sum256(whole)); got != want {
+		t.Errorf("read %q, want %s", got, want)
 	}
-	if kills < 3 {
-		t.Errorf("only %d kills: the test shows nothing", kills)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "mnt/d/f")); err != nil {
-		t.Errorf("after %d kills: %v", kills, err)
-	}
-	t.Logf("%d kills", kills)
 	must(t, fusefs.Unmount(t.Context(), dir+"/mnt", false))
 	must(t, worker.Wait())
 	must(t, conn.Close())
