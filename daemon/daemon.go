@@ -15,8 +15,12 @@ import (
 	"github.com/pinfs/pinfs/registry"
 )
 
-// firstWait is how long a daemon waits for its first mount.
-const firstWait = 30 * time.Second
+const (
+	// firstWait is how long a daemon waits for its first mount.
+	firstWait = 30 * time.Second
+	// lastAnswers is how long requests may take that are under way at the end.
+	lastAnswers = 2 * time.Second
+)
 
 // Options are the choices of a daemon. Cache.Dir, Backend and OpenRegistry must
 // be set.
@@ -167,11 +171,21 @@ func (d *Daemon) Close(ctx context.Context) error {
 	d.mu.Lock()
 	d.closing = true
 	d.mu.Unlock()
+	d.log.Info("the daemon is ending")
 	d.unmountAll(ctx)
-	d.server.Close()
-	d.socket.Close() // Serve may not have begun
+	d.endServer()
 	d.tasks.Wait()
 	return errors.Join(d.cache.Close(), d.o.Backend.Close())
+}
+
+// endServer lets requests that are under way have their answers, a while at most.
+func (d *Daemon) endServer() {
+	ctx, cancel := context.WithTimeout(context.Background(), lastAnswers)
+	defer cancel()
+	if d.server.Shutdown(ctx) != nil {
+		d.server.Close()
+	}
+	d.socket.Close() // Serve may not have begun
 }
 
 // Status says what the daemon does now.

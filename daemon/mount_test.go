@@ -196,6 +196,7 @@ func TestFaultsAreRemembered(t *testing.T) {
 	if got := read(t, req.Dir+"/y"); got != "two" {
 		t.Errorf("y is %q, want two", got)
 	}
+	eventually(t, "y is kept", func() bool { return d.Status().Cache.Objects == 1 })
 	s := d.Status()
 	if len(s.Errors) != 1 {
 		t.Fatalf("got %d errors, want the last of one object: %+v", len(s.Errors), s.Errors)

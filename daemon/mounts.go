@@ -324,31 +324,40 @@ func (d *Daemon) beingMade() bool {
 	return d.pending > 0
 }
 
-// unmountBusy asks until the mount lets go; after the grace, or when ctx ends, it
-// is detached and waited for once more.
+// unmountBusy asks until the mount lets go; after the grace it is detached and
+// waited for once more. The end of ctx ends both waits.
 func (d *Daemon) unmountBusy(ctx context.Context, m *mount) {
-	ctx, cancel := context.WithTimeout(ctx, d.o.Grace)
-	defer cancel()
-	for ctx.Err() == nil && d.Unmount(m.req.Dir, false) != nil {
-		select {
-		case <-m.gone:
-			return
-		case <-ctx.Done():
-		case <-time.After(100 * time.Millisecond):
-		}
+	if d.unmountWithin(ctx, m) {
+		return
 	}
+	d.log.Warn("still in use; taken out of sight", "dir", m.req.Dir)
+	_ = d.Unmount(m.req.Dir, true) // it may have ended by itself
 	select {
 	case <-m.gone:
 		return
-	default:
-	}
-	d.log.Warn("still in use; taken out of sight", "dir", m.req.Dir)
-	_ = d.Unmount(m.req.Dir, true)
-	select {
-	case <-m.gone:
+	case <-ctx.Done():
 	case <-time.After(d.o.Grace):
-		d.log.Warn("its users lose it now", "dir", m.req.Dir)
-		m.abort()
+	}
+	d.log.Warn("its users lose it now", "dir", m.req.Dir)
+	m.abort()
+}
+
+// unmountWithin asks again and again, for the time of grace, and tells whether
+// the mount is gone.
+func (d *Daemon) unmountWithin(ctx context.Context, m *mount) bool {
+	ctx, cancel := context.WithTimeout(ctx, d.o.Grace)
+	defer cancel()
+	for {
+		if ctx.Err() == nil {
+			_ = d.Unmount(m.req.Dir, false) // busy, or gone meanwhile
+		}
+		select {
+		case <-m.gone:
+			return true
+		case <-ctx.Done():
+			return false
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
 }
 

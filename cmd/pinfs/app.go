@@ -114,7 +114,9 @@ failed); 7 limit reached; 130 interrupted.`)
 // commands are all subcommands, in the order of the help.
 func (a *app) commands() []*cli.Command {
 	commands := []*cli.Command{
-		a.lsCommand(), a.showCommand(), a.diffCommand(), a.aliasCommand(), a.exportCommand(), a.versionCommand(),
+		a.putCommand(), a.lsCommand(), a.showCommand(), a.diffCommand(), a.aliasCommand(),
+		a.getCommand(), a.verifyCommand(), a.exportCommand(), a.importCommand(),
+		a.mountCommand(), a.umountCommand(), a.statusCommand(), a.versionCommand(), a.daemonCommand(),
 	}
 	for _, c := range commands {
 		for _, one := range append(c.Subcommands, c) {

@@ -2,11 +2,10 @@ package main
 
 import (
 	"bufio"
-	"iter"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/pinfs/pinfs/manifest"
+	"github.com/pinfs/pinfs/registry/publish"
 )
 
 func (a *app) exportCommand() *cli.Command {
@@ -26,22 +25,8 @@ func (a *app) export(c *cli.Context) error {
 	}
 	defer o.close()
 	w := bufio.NewWriterSize(a.stdout, 1<<16)
-	if err := manifest.Encode(w, o.snap.Meta().Header, o.entries(c)); err != nil {
+	if err := publish.Export(c.Context, o.snap, w); err != nil {
 		return err
 	}
 	return w.Flush()
-}
-
-// entries gives the entries of the version until the command is interrupted.
-func (o *opened) entries(c *cli.Context) iter.Seq2[manifest.Entry, error] {
-	return func(yield func(manifest.Entry, error) bool) {
-		for e, err := range o.snap.Entries() {
-			if err == nil {
-				err = c.Context.Err()
-			}
-			if !yield(e, err) || err != nil {
-				return
-			}
-		}
-	}
 }

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+
+	"github.com/pinfs/pinfs/cache"
+	"github.com/pinfs/pinfs/daemon"
+)
+
+// daemonName is the hidden command that `pinfs mount` starts in the background.
+const daemonName = "daemon"
+
+func (a *app) daemonCommand() *cli.Command {
+	return &cli.Command{
+		Name:   daemonName,
+		Hidden: true,
+		Usage:  "serves the mounts of a cache directory; pinfs mount starts it",
+		Action: a.daemon,
+	}
+}
+
+func (a *app) daemon(c *cli.Context) error {
+	var pipe unix.Stat_t
+	if err := unix.Fstat(daemon.ReadyFD, &pipe); err != nil || pipe.Mode&unix.S_IFMT != unix.S_IFIFO {
+		return usage(daemonName, "", "nobody waits for it to get ready", "pinfs mount starts it; --foreground keeps it here")
+	}
+	unix.CloseOnExec(daemon.ReadyFD)
+	ready := os.NewFile(daemon.ReadyFD, "ready")
+	d, err := a.background(c)
+	if told := daemon.Ready(ready, err); err != nil || told != nil {
+		if d != nil {
+			err = joinClose(told, closeDaemon(d)) // nobody waits any more
+		}
+		return err
+	}
+	d.Run(c.Context)
+	return closeDaemon(d)
+}
+
+// background makes the daemon, with the log file as its output.
+func (a *app) background(c *cli.Context) (*daemon.Daemon, error) {
+	dir, err := cacheDir(c)
+	if err != nil {
+		return nil, err
+	}
+	log, err := daemon.OpenLog(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	a.stderr = log
+	return a.newDaemon(c)
+}
+
+// newDaemon makes the daemon that the flags describe.
+func (a *app) newDaemon(c *cli.Context) (*daemon.Daemon, error) {
+	o, err := cacheOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	if a.log, err = newLogger(a.stderr, c.String(flagLogLevel), c.String(flagLogFormat), slog.LevelInfo); err != nil {
+		return nil, err
+	}
+	slog.SetDefault(a.log) // of libraries
+	backend, err := a.drivers(c)
+	if err != nil {
+		return nil, err
+	}
+	return daemon.New(daemon.Options{Cache: o, Backend: backend, Settings: settings(c), OpenRegistry: openRegistry,
+		Version: buildVersion(), Logger: a.log})
+}
+
+// closeDaemon ends d: in peace, or at once after a second signal. The first one
+// has ended Run, and with it main's own interest in signals.
+func closeDaemon(d *daemon.Daemon) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	return d.Close(ctx)
+}
+
+func joinClose(err, closing error) error {
+	if err == nil {
+		return closing
+	}
+	return err
+}
+
+// cacheDir is the cache directory to use, absolute.
+func cacheDir(c *cli.Context) (string, error) {
+	dir := c.String(flagCacheDir)
+	if dir == "" {
+		dir = defaultCacheDir()
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", usage("cache directory", dir, err.Error(), "give an absolute path")
+	}
+	return abs, nil
+}
+
+func cacheOptions(c *cli.Context) (cache.Options, error) {
+	dir, err := cacheDir(c)
+	if err != nil {
+		return cache.Options{}, err
+	}
+	o := cache.Options{Dir: dir, Size: roomFor(dir)}
+	for flag, field := range map[string]*int64{flagCacheSize: &o.Size, flagMinFree: &o.MinFree} {
+		if text := c.String(flag); text != "" {
+			if *field, err = parseSize(flag, text); err != nil {
+				return o, err
+			}
+		}
+	}
+	return o, nil
+}
+
+// daemonFlags are the global flags that make a daemon in the background like
+// this process would be. None is secret: credentials are in the environment.
+func daemonFlags(c *cli.Context, dir string) []string {
+	argv := []string{"--" + flagCacheDir + "=" + dir}
+	for _, name := range []string{flagCacheSize, flagMinFree, flagLogLevel, flagLogFormat, flagS3Endpoint, flagS3Region} {
+		if c.IsSet(name) {
+			argv = append(argv, "--"+name+"="+c.String(name))
+		}
+	}
+	for _, name := range []string{flagOffline, flagS3PathStyle, flagS3Anonymous, flagS3Pays} {
+		if c.IsSet(name) {
+			argv = append(argv, "--"+name+"="+strconv.FormatBool(c.Bool(name)))
+		}
+	}
+	return argv
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/pinfs/pinfs/daemon"
+	"github.com/pinfs/pinfs/manifest"
+	"github.com/pinfs/pinfs/registry"
+)
+
+func (a *app) mountCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "mount",
+		Usage:     "shows versions as a read-only directory",
+		ArgsUsage: "[REF | P] DIR",
+		Description: `Returns when the mount answers; a daemon in the background serves all mounts that
+share a cache directory and ends after the last. DIR is an empty directory.
+
+  pinfs mount DIR           all projects: PROJECT/ARTIFACT:vN/...
+  pinfs mount P DIR         one project: ARTIFACT:vN/..., aliases as symlinks
+  pinfs mount P/A:v3 DIR    the files of one version
+
+A single word is a project if there is one of that name, else the latest version
+of that artifact of --project.
+
+Example: pinfs mount vision/mnist:v3 /mnt/mnist
+
+JSON: mountpoint, pid, ref.
+
+With --foreground this process is the daemon; SIGINT and SIGTERM unmount all and
+end it with code 0. Mounts that are busy for five seconds are taken out of sight;
+a second signal does so at once.`,
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "foreground", Aliases: []string{"f"}, Usage: "serve in this process, log to standard error"},
+			&cli.BoolFlag{Name: "allow-other", Usage: "let other users in (default for root)"},
+			&cli.UintFlag{Name: "uid", Usage: "`UID` that owns all files", DefaultText: "who mounts"},
+			&cli.UintFlag{Name: "gid", Usage: "`GID` that owns all files", DefaultText: "who mounts"},
+		},
+		Action: a.mount,
+	}
+}
+
+func (a *app) mount(c *cli.Context) error {
+	args, err := positional(c, 1, 2)
+	if err != nil {
+		return err
+	}
+	req, err := a.mountRequest(c, args)
+	if err != nil {
+		return err
+	}
+	if c.Bool("foreground") {
+		return a.mountHere(c, req)
+	}
+	dir, err := cacheDir(c)
+	if err != nil {
+		return err
+	}
+	argv := append([]string{"pinfs"}, daemonFlags(c, dir)...)
+	start := func(ctx context.Context) error { return daemon.Start(ctx, dir, append(argv, daemonName)) }
+	answer, err := daemon.NewClient(dir).MountOrStart(c.Context, req, start)
+	if err != nil {
+		return err
+	}
+	return a.printMounted(c, answer)
+}
+
+func (a *app) printMounted(c *cli.Context, m daemon.MountReply) error {
+	if c.Bool(flagJSON) {
+		return a.printJSON(m)
+	}
+	shown := m.Ref
+	if shown == "" {
+		shown = "all projects"
+	}
+	_, err := fmt.Fprintf(a.stdout, "%s is mounted on %s (pid %d)\n", shown, oneLine(m.MountPoint), m.PID)
+	return err
+}
+
+// mountRequest makes the request of the arguments [REF | P] DIR. It asks the
+// registry, so that a wrong name starts no daemon.
+func (a *app) mountRequest(c *cli.Context, args []string) (daemon.MountRequest, error) {
+	var req daemon.MountRequest
+	var err error
+	if req.Dir, err = daemon.MountPoint(args[len(args)-1]); err != nil {
+		return req, err
+	}
+	if req.Registry, err = registryURL(c); err != nil {
+		return req, err
+	}
+	req.Settings = settings(c)
+	if c.IsSet("allow-other") {
+		allow := c.Bool("allow-other")
+		req.AllowOther = &allow
+	}
+	if req.UID, err = owner(c, "uid"); err != nil {
+		return req, err
+	}
+	if req.GID, err = owner(c, "gid"); err != nil {
+		return req, err
+	}
+	if len(args) == 2 {
+		req.Project, req.Ref, err = a.selection(c, args[0])
+	}
+	return req, err
+}
+
+// owner reads a user or group id; nil when it is not given.
+func owner(c *cli.Context, flag string) (*uint32, error) {
+	if !c.IsSet(flag) {
+		return nil, nil
+	}
+	id := uint32(c.Uint(flag))
+	if uint(id) != c.Uint(flag) || id == ^uint32(0) {
+		return nil, usage("mount", "--"+flag, "no such id", "")
+	}
+	return &id, nil
+}
+
+// selection says what REF or P means: a project, or a version of an artifact.
+func (a *app) selection(c *cli.Context, text string) (project, ref string, err error) {
+	n, err := parseName(c, text)
+	if err != nil {
+		return "", "", err
+	}
+	r, err := a.registry(c)
+	if err != nil {
+		return "", "", err
+	}
+	defer r.Close()
+	if isWord(text) {
+		whole, err := isProject(c, r, "mount", text)
+		if err != nil {
+			return "", "", err
+		}
+		if whole {
+			return text, "", nil
+		}
+	}
+	return n.Project, manifest.Name{Artifact: n.Artifact, Version: n.Version}.String(), exists(c, r, n)
+}
+
+func exists(c *cli.Context, r *registry.Registry, n manifest.Name) error {
+	_, err := r.Resolve(c.Context, n)
+	return err
+}
+
+// mountHere makes this process the daemon.
+func (a *app) mountHere(c *cli.Context, req daemon.MountRequest) error {
+	d, err := a.newDaemon(c)
+	if err != nil {
+		return err
+	}
+	answer, err := d.Mount(c.Context, req)
+	if err == nil {
+		err = a.printMounted(c, answer)
+	}
+	if err == nil {
+		a.log.Info("serving", "pid", os.Getpid())
+		d.Run(c.Context)
+	}
+	return joinClose(err, closeDaemon(d))
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/pinfs/pinfs/manifest"
+	"github.com/pinfs/pinfs/registry/publish"
+)
+
+func (a *app) putCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "put",
+		Usage:     "tracks objects where they are; makes a version if something changed",
+		ArgsUsage: "[NAME=]URI...",
+		Description: `Lists what is below each URI and records which version of each object is there
+now. Nothing is copied. NAME=URI puts a listing below the directory NAME, and
+gives a single object the path NAME.
+
+Example: pinfs put --name vision/mnist --type dataset --alias best s3://bucket/mnist
+
+JSON: name, version, digest, files, size, new, aliases.`,
+		Flags: append(versionFlags(),
+			&cli.Int64Flag{Name: "max-objects", Value: 10000, Usage: "refuse more than `N` objects; 0 for no limit"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "list and compare, record nothing"},
+		),
+		Action: a.put,
+	}
+}
+
+// versionFlags describe the version that put and import make.
+func versionFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "name", Usage: "`PROJECT/ARTIFACT` that gets the version (required)"},
+		&cli.StringFlag{Name: "type", Usage: "`TYPE` of the artifact, such as dataset or model (required)"},
+		&cli.StringSliceFlag{Name: "alias", Usage: "`ALIAS` that moves to the version; may be repeated"},
+		&cli.StringFlag{Name: "description", Usage: "`TEXT` about the version"},
+		&cli.StringFlag{Name: "metadata", Usage: "`JSON` object about the version"},
+	}
+}
+
+// target is what versionFlags say.
+type target struct {
+	name             manifest.Name
+	typ, description string
+	aliases          []string
+	metadata         json.RawMessage
+}
+
+func parseTarget(c *cli.Context) (target, error) {
+	op := c.Command.Name
+	for _, flag := range []string{"name", "type"} {
+		if c.String(flag) == "" {
+			return target{}, usage(op, "--"+flag, "the flag is missing", "see pinfs "+op+" --help")
+		}
+	}
+	t := target{typ: c.String("type"), description: c.String("description"), aliases: c.StringSlice("alias")}
+	var err error
+	if t.name, err = parseArtifact(c, op, c.String("name")); err != nil {
+		return t, err
+	}
+	if err = manifest.CheckType(t.typ); err != nil {
+		return t, err
+	}
+	for _, alias := range t.aliases {
+		if err = manifest.CheckAlias(alias); err != nil {
+			return t, err
+		}
+	}
+	t.metadata, err = parseMetadata(op, c.String("metadata"))
+	return t, err
+}
+
+func parseMetadata(op, text string) (json.RawMessage, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var object map[string]any
+	if err := json.Unmarshal([]byte(text), &object); err != nil || object == nil {
+		return nil, usage(op, "--metadata", "not a JSON object", `write it like '{"epochs": 3}'`)
+	}
+	return json.RawMessage(text), nil
+}
+
+func (a *app) put(c *cli.Context) error {
+	args, err := positional(c, 1, -1)
+	if err != nil {
+		return err
+	}
+	t, err := parseTarget(c)
+	if err != nil {
+		return err
+	}
+	if c.Int64("max-objects") < 0 {
+		return usage("put", "--max-objects", "negative", "0 is for no limit")
+	}
+	sources := make([]publish.Source, len(args))
+	for i, arg := range args {
+		sources[i] = publish.ParseSource(arg)
+	}
+	r, err := a.registry(c)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	b, err := a.drivers(c)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	bar := a.progress(c, "tracking")
+	result, err := publish.Put(c.Context, publish.Options{
+		Registry: r, Backend: b, Name: t.name, Type: t.typ, Aliases: t.aliases, Description: t.description,
+		Metadata: t.metadata, By: by(), Run: env("PINFS_RUN", "WANDB_RUN_ID"), Sources: sources,
+		MaxObjects: c.Int64("max-objects"), DryRun: c.Bool("dry-run"), Progress: bar.tracked,
+	})
+	bar.end()
+	if err != nil {
+		return err
+	}
+	return a.printResult(c, result)
+}
+
+// resultRecord is the JSON of put and import.
+type resultRecord struct {
+	Name    string   `json:"name"` // project/artifact
+	Version string   `json:"version"`
+	Digest  string   `json:"digest"`
+	Files   int64    `json:"files"`
+	Size    int64    `json:"size"` // bytes
+	New     bool     `json:"new"`
+	Aliases []string `json:"aliases"`
+}
+
+func (a *app) printResult(c *cli.Context, r publish.Result) error {
+	v := r.Version
+	if c.Bool(flagJSON) {
+		return a.printJSON(resultRecord{Name: fullName(v), Version: versionName(v), Digest: v.Digest, Files: v.Files,
+			Size: v.Size, New: r.New, Aliases: noNull(v.Aliases)})
+	}
+	what := "nothing changed, it is still this version"
+	switch {
+	case r.New && c.Bool("dry-run"):
+		what = "dry run: this would be a new version"
+	case r.New:
+		what = "new version"
+	}
+	_, err := fmt.Fprintf(a.stdout, "%s:%s  %s, %s  %s\n", fullName(v), versionName(v), count(v.Files, "file"), size(v.Size), what)
+	return err
+}

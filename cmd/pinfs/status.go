@@ -1,0 +1,109 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/pinfs/pinfs/daemon"
+	"github.com/pinfs/pinfs/manifest"
+)
+
+func (a *app) statusCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "status",
+		Usage:     "tells what the daemon of the cache directory does",
+		ArgsUsage: "[DIR]",
+		Description: `Daemon, mounts, cache, sources, and the last error of each object that could not
+be read. With DIR only the mount there.
+
+Example: pinfs status /mnt/mnist
+
+JSON: daemon {pid, version, uptime, started} (null when none runs), mounts [{dir,
+ref, open, registry, since, detached, requests}], cache {dir, used, limit, objects,
+hits, misses}, backends [{scheme, requests, errors, bytes}], errors [{path, ref,
+errno, message, time}], newest first.`,
+		Action: a.status,
+	}
+}
+
+func (a *app) status(c *cli.Context) error {
+	args, err := positional(c, 0, 1)
+	if err != nil {
+		return err
+	}
+	dir, err := cacheDir(c)
+	if err != nil {
+		return err
+	}
+	s, err := daemon.NewClient(dir).Status(c.Context)
+	if errors.Is(err, daemon.ErrNoDaemon) {
+		s, err = daemon.Status{Cache: daemon.CacheStatus{Dir: dir}}, nil
+	}
+	if err == nil && len(args) == 1 {
+		err = onlyAt(&s, args[0])
+	}
+	if err != nil {
+		return err
+	}
+	s.Mounts, s.Backends, s.Errors = noNull(s.Mounts), noNull(s.Backends), noNull(s.Errors)
+	if c.Bool(flagJSON) {
+		return a.printJSON(s)
+	}
+	return a.printStatus(s)
+}
+
+// onlyAt keeps the mount at dir alone, and its errors.
+func onlyAt(s *daemon.Status, dir string) error {
+	point, err := daemon.MountPoint(dir)
+	if err != nil {
+		return err
+	}
+	mounts, faults := s.Mounts, s.Errors
+	s.Mounts, s.Errors = nil, nil
+	for _, m := range mounts {
+		if m.Dir == point {
+			s.Mounts = append(s.Mounts, m)
+		}
+	}
+	for _, f := range faults {
+		if f.Path == point || len(f.Path) > len(point) && f.Path[:len(point)+1] == point+"/" {
+			s.Errors = append(s.Errors, f)
+		}
+	}
+	if len(s.Mounts) == 0 {
+		return &manifest.Error{Kind: manifest.KindNotFound, Op: "status", Ref: dir, Msg: "the daemon of " + s.Cache.Dir + " has no mount there",
+			Hint: "pinfs status lists its mounts"}
+	}
+	return nil
+}
+
+func (a *app) printStatus(s daemon.Status) error {
+	if s.Daemon == nil {
+		return a.fields("daemon", "none runs; pinfs mount starts one", "cache", s.Cache.Dir)
+	}
+	k := s.Cache
+	err := a.fields(
+		"daemon", fmt.Sprintf("pid %d, version %s, up %s", s.Daemon.PID, s.Daemon.Version, time.Duration(s.Daemon.Uptime*float64(time.Second)).Round(time.Second)),
+		"cache", fmt.Sprintf("%s: %s of %s, %s, %d hits, %d misses", k.Dir, size(k.Used), size(k.Limit), count(k.Objects, "object"), k.Hits, k.Misses))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(a.stdout)
+	t := a.table("MOUNT", "REF", "OPEN", "SINCE")
+	for _, m := range s.Mounts {
+		t.row(m.Dir, first(m.Ref, "all projects"), m.Open, when(m.Since))
+	}
+	for _, b := range s.Backends {
+		t.row(b.Scheme+"://", fmt.Sprintf("%d requests, %d errors, %s", b.Requests, b.Errors, size(b.Bytes)), "", "")
+	}
+	if err := t.end(); err != nil {
+		return err
+	}
+	for _, f := range s.Errors {
+		fmt.Fprintf(a.stdout, "%s  %s  %s: %s\n", when(f.Time), f.Errno, oneLine(f.Path), oneLine(f.Message))
+	}
+	return nil
+}
