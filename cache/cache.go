@@ -146,7 +146,7 @@ func (c *Cache) Close() error {
 	}
 	c.budget.close()
 	if err == nil {
-		c.dir.settled()
+		c.settled()
 	}
 	if err = errors.Join(err, c.dir.close()); err != nil {
 		return &manifest.Error{Kind: manifest.KindOther, Op: "close cache", Ref: c.dir.path, Err: err}

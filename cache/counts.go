@@ -22,13 +22,13 @@ func metaKey() []byte { return []byte{prefixMeta} }
 // openIndex opens the index; one that can't be used is put aside with the
 // objects that only it could tell about.
 func (d *directory) openIndex(log *slog.Logger) (*index, error) {
-	suspect, err := d.countStart()
+	before, hopeless, err := d.countStart()
 	if err != nil {
 		return nil, err
 	}
-	if suspect {
+	if hopeless {
 		err = errors.New("starts with it kept failing")
-	} else if err = checkTables(d.join(indexName)); err == nil {
+	} else if err = checkTables(d.join(indexName), before >= fullAfter); err == nil {
 		var x *index
 		if x, err = openIndex(d.join(indexName), log); err == nil {
 			return x, d.opened()

@@ -65,7 +65,9 @@ func (c *Cache) noteIndex(err error) {
 	if err == nil || errors.Is(err, errAbsent) {
 		return
 	}
-	c.n.indexErrors.Add(1)
+	if c.n.indexErrors.Add(1) == 1 {
+		c.o.Logger.Error("cache index damaged, the next start checks it", "error", err)
+	}
 	c.health.failed(err)
 }
 

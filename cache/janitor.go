@@ -27,13 +27,22 @@ func (c *Cache) janitor() {
 		c.budget.trim()
 		c.keepReserve()
 		if i == settledAfter {
-			c.dir.settled()
+			c.settled()
 		}
 		c.writer.kick()
 		if c.index != nil && i%measureEvery == 0 {
 			c.tidyIndex()
 		}
 	}
+}
+
+// settled notes whether this run met damage in the index.
+func (c *Cache) settled() {
+	if c.n.indexErrors.Load() > 0 {
+		c.noteDisk(c.dir.suspect())
+		return
+	}
+	c.dir.settled()
 }
 
 // keepReserve frees the reserve file when the file system runs full, so that

@@ -39,6 +39,7 @@ type object struct {
 	parts               []*part
 	streams             streams
 	pass                *pass
+	check               *check
 	file                File
 	stale               []File // replaced ones that a reader may still use
 	sums                []manifest.Sum

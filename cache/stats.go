@@ -89,12 +89,14 @@ func (c *Cache) Inspect(obj manifest.Object) Inspection {
 	defer c.leave()
 	k := key(obj.Key())
 	in := Inspection{LastError: c.failures.last(k)}
-	held := c.table.peek(k, func(o *object) {
+	known := false
+	c.table.peek(k, func(o *object) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
+		known = !o.small()
 		in.Cached, in.Verified, in.Kept = o.stored, o.has(flagVerified), o.has(flagKept)
 	})
-	if held && in.Cached > 0 {
+	if known {
 		return in
 	}
 	if x := c.readable(); x != nil {

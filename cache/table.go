@@ -141,20 +141,19 @@ func (t *table) attach(k key) {
 }
 
 // peek calls fn with the object of k if it is held in memory.
-func (t *table) peek(k key, fn func(o *object)) bool {
+func (t *table) peek(k key, fn func(o *object)) {
 	s := t.shard(k)
 	s.mu.Lock()
 	o := s.m[k]
 	if o == nil || o.gone {
 		s.mu.Unlock()
-		return false
+		return
 	}
 	s.use(o)
 	s.mu.Unlock()
 	<-o.ready
 	fn(o)
 	t.release(o)
-	return true
 }
 
 // close closes the files of all idle objects.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/pinfs/pinfs/manifest"
@@ -99,23 +98,50 @@ func (c *Cache) verifier() {
 		case <-c.ctx.Done():
 			return
 		case o := <-c.toVerify:
-			if err := c.verify(c.ctx, o, true); err != nil && c.ctx.Err() == nil {
-				c.noteFailure(o.target, err)
-			}
+			_ = c.verify(c.ctx, o, true) // it is noted
 			c.table.release(o)
 		}
 	}
 }
 
-// verify checks a complete object against its checksum. On a mismatch its
-// content is dropped, and no byte of it is served before a pass verified it.
+// check is a check of a complete object under way.
+type check struct {
+	done chan struct{}
+	err  error // set before done closes
+}
+
+// verify checks a complete object against its checksum, once at a time. On a
+// mismatch its content is dropped, and no byte of it is served before a pass
+// verified it.
 func (c *Cache) verify(ctx context.Context, o *object, polite bool) error {
 	o.mu.Lock()
-	ready, gen := o.stored == o.size && !o.has(flagVerified|flagNoSum), o.gen
-	o.mu.Unlock()
-	if !ready {
+	if o.stored < o.size || o.has(flagVerified|flagNoSum) {
+		o.mu.Unlock()
 		return nil
 	}
+	ck, mine := o.check, o.check == nil
+	if mine {
+		ck = &check{done: make(chan struct{})}
+		o.check = ck
+	}
+	gen := o.gen
+	o.mu.Unlock()
+	if mine {
+		ck.err = c.runCheck(ctx, o, gen, polite)
+		o.mu.Lock()
+		o.check = nil
+		o.mu.Unlock()
+		close(ck.done)
+	}
+	select {
+	case <-ck.done:
+		return ck.err
+	case <-ctx.Done():
+		return waitError(ctx, o.Object)
+	}
+}
+
+func (c *Cache) runCheck(ctx context.Context, o *object, gen uint64, polite bool) error {
 	want, err := c.wholeSum(ctx, o)
 	if err != nil {
 		return err
@@ -130,6 +156,7 @@ func (c *Cache) verify(ctx context.Context, o *object, polite bool) error {
 	}
 	if err := compare(o.Object, want, got); err != nil {
 		c.n.mismatches.Add(1)
+		c.noteFailure(o.target, err)
 		c.distrust(o, gen)
 		return err
 	}
@@ -211,7 +238,7 @@ func (c *Cache) readStored(o *object, b []byte, off int64) error {
 
 func (c *Cache) locateStored(o *object, st *step, off, end int64) error {
 	if !c.openForRead(o, st) || st.file == nil {
-		return io.ErrUnexpectedEOF
+		return errDamaged
 	}
 	st.gen = o.gen
 	crcs := 0

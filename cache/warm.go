@@ -56,7 +56,7 @@ func (c *Cache) fillAll(ctx context.Context, o *object) error {
 			break
 		}
 		p := under[0]
-		if err := c.settled(ctx, o, p); err != nil {
+		if err := c.ended(ctx, o, p); err != nil {
 			return err
 		}
 		under = under[1:]
@@ -89,7 +89,7 @@ func (c *Cache) fillNext(o *object, at *int64) (*part, error) {
 	return nil, nil
 }
 
-func (c *Cache) settled(ctx context.Context, o *object, p *part) error {
+func (c *Cache) ended(ctx context.Context, o *object, p *part) error {
 	if err := waitProgress(ctx, o.Object, p.settled, c.o.StallTimeout, c.n.arrived.Load); err != nil {
 		return err
 	}
@@ -104,6 +104,9 @@ func (c *Cache) fits(o *object) error {
 	o.mu.Unlock()
 	if all || o.small() && c.smallHit(o.key, nil, 0) {
 		return nil
+	}
+	if err := c.failures.last(o.key); err != nil {
+		return err // dropped since: it failed the check
 	}
 	return &manifest.Error{Kind: manifest.KindLimit, Op: "warm", Ref: o.Ref, Msg: "no room for it in the cache",
 		Hint: "raise the size of the cache, or keep less in it"}
