@@ -28,7 +28,8 @@ type MountState struct {
 // else it goes on where another server stopped, whether that was shut down or
 // killed: what it had read and not answered the kernel sends again (Linux 6.9).
 // Servers that are on one connection at the same time share the requests, and
-// must share one Slots.
+// must share one Slots. A new mount that gives no answer before ctx ends is
+// returned together with the error, for Unmount.
 func Attach(ctx context.Context, conn *os.File, st MountState, o Options) (*Mounted, error) {
 	o, err := o.withDefaults()
 	if err != nil {

@@ -90,6 +90,24 @@ func work() error {
 	return nil
 }
 
+// own mounts a version of one file for workers, without serving it.
+func own(t *testing.T) (conn *os.File, dir string) {
+	t.Helper()
+	needFuse(t)
+	dir = t.TempDir()
+	must(t, os.Mkdir(dir+"/mnt", 0o755))
+	b, err := snapshot.NewBuilder(exact)
+	must(t, err)
+	defer b.Close()
+	must(t, b.Add(manifest.Entry{Path: "d/f", Ref: "mem://b/f", Digest: "d", Size: relaySize}))
+	_, err = b.Build(t.Context(), dir+"/snapshot")
+	must(t, err)
+	conn, _, err = fusefs.Connect(t.Context(), dir+"/mnt", fusefs.Options{Content: newMemory(), Tree: open(t, dir+"/snapshot", "a:v0", "d")})
+	must(t, err)
+	t.Cleanup(func() { _ = fusefs.Unmount(context.Background(), dir+"/mnt", true) }) // after a failure
+	return conn, dir
+}
+
 // startWorker starts one that answers reads below limit, and waits until it serves.
 func startWorker(t *testing.T, conn *os.File, dir string, limit int64) *exec.Cmd {
 	t.Helper()
@@ -113,17 +131,7 @@ func awaitMark(t *testing.T, dir, what string, cmd *exec.Cmd) {
 // The owner keeps the connection. Each worker is killed with a read under way,
 // which the kernel sends again to the next.
 func TestWorkersAreKilled(t *testing.T) {
-	needFuse(t)
-	dir := t.TempDir()
-	must(t, os.Mkdir(dir+"/mnt", 0o755))
-	b, err := snapshot.NewBuilder(exact)
-	must(t, err)
-	defer b.Close()
-	must(t, b.Add(manifest.Entry{Path: "d/f", Ref: "mem://b/f", Digest: "d", Size: relaySize}))
-	_, err = b.Build(t.Context(), dir+"/snapshot")
-	must(t, err)
-	conn, _, err := fusefs.Connect(t.Context(), dir+"/mnt", fusefs.Options{Content: newMemory(), Tree: open(t, dir+"/snapshot", "a:v0", "d")})
-	must(t, err)
+	conn, dir := own(t)
 	worker := startWorker(t, conn, dir, 1<<20)
 	cmd, out := reader(t, "direct", dir+"/mnt/d/f")
 	for kill := range int64(relayKills) {

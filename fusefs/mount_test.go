@@ -3,6 +3,7 @@ package fusefs_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -139,19 +140,24 @@ func TestUnmountByOthersEndsTheMount(t *testing.T) {
 	m.Wait()
 }
 
-// A daemon that was killed leaves a mount that answers ENOTCONN.
+// A daemon that was killed leaves a mount that answers ENOTCONN, and from the
+// kernel's caches still gives attributes.
 func TestDeadMountIsReplaced(t *testing.T) {
-	needFuse(t)
-	dir := t.TempDir()
+	conn, dir := own(t)
+	worker := startWorker(t, conn, dir, 0)
+	_ = list(t, dir+"/mnt")
+	if _, err := os.Stat(dir + "/mnt"); err != nil {
+		t.Fatal(err)
+	}
+	must(t, worker.Process.Kill())
+	_ = worker.Wait()
+	must(t, conn.Close())
+	if _, err := os.Stat(dir + "/mnt/missing"); !errors.Is(err, syscall.ENOTCONN) {
+		t.Fatalf("%v: the mount is not dead, the test shows nothing", err)
+	}
 	mem, log := newMemory(), &buffer{}
 	tree := build(t, exact, "", mem.put("f", []byte("x")))
-	conn, _, err := fusefs.Connect(t.Context(), dir, fusefs.Options{Content: mem, Tree: tree})
-	must(t, err)
-	must(t, conn.Close())
-	if _, err := os.Stat(dir); err == nil {
-		t.Fatal("the mount is not dead: the test shows nothing")
-	}
-	m := mountOn(t, dir, fusefs.Options{Content: mem, Tree: tree, Logger: slog.New(slog.NewTextHandler(log, nil))})
+	m := mountOn(t, dir+"/mnt", fusefs.Options{Content: mem, Tree: tree, Logger: slog.New(slog.NewTextHandler(log, nil))})
 	if got, err := os.ReadFile(m.Dir() + "/f"); string(got) != "x" {
 		t.Errorf("%q, %v", got, err)
 	}
@@ -159,9 +165,28 @@ func TestDeadMountIsReplaced(t *testing.T) {
 		t.Errorf("the log does not say it: %s", log)
 	}
 	must(t, m.Unmount(t.Context(), false))
-	if got := list(t, dir); len(got) != 0 {
+	if got := list(t, dir+"/mnt"); len(got) != 0 {
 		t.Errorf("something is still mounted: %q", got)
 	}
+}
+
+// A daemon that hangs can still be unmounted by force.
+func TestLazyUnmountOfAHangingDaemon(t *testing.T) {
+	conn, dir := own(t)
+	worker := startWorker(t, conn, dir, 0)
+	must(t, worker.Process.Signal(syscall.SIGSTOP))
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if _, err := fusefs.Mount(ctx, dir+"/mnt", fusefs.Options{Content: newMemory(), Tree: open(t, dir+"/snapshot", "a:v0", "d")}); manifest.KindOf(err) != manifest.KindBusy {
+		t.Errorf("mount over it: %v, want KindBusy", err)
+	}
+	must(t, fusefs.Unmount(ctx, dir+"/mnt", true))
+	if got := list(t, dir+"/mnt"); len(got) != 0 {
+		t.Errorf("something is still mounted: %q", got)
+	}
+	must(t, conn.Close())
+	must(t, worker.Process.Kill())
+	_ = worker.Wait()
 }
 
 func TestConnectionIsNotInherited(t *testing.T) {

@@ -2,13 +2,11 @@ package fusefs
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
 // fsType is the type of our mounts in mountinfo.
@@ -67,20 +65,20 @@ func unescapeMount(s string) string {
 	return b.String()
 }
 
-// resolveDir makes a mount point absolute and free of symlinks, also when a dead
-// mount is on it, which can't be looked at.
+// resolveDir makes a mount point absolute and free of symlinks. It does not touch
+// what is mounted there, which may be dead or not answer.
 func resolveDir(dir string) (string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return "", fmt.Errorf("resolve %s: %w", dir, err)
 	}
-	real, err := filepath.EvalSymlinks(abs)
-	if !errors.Is(err, syscall.ENOTCONN) {
-		return real, err
-	}
 	parent, err := filepath.EvalSymlinks(filepath.Dir(abs))
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(parent, filepath.Base(abs)), nil
+	point := filepath.Join(parent, filepath.Base(abs))
+	if _, mounted, err := mountAt(point); mounted || err != nil {
+		return point, err
+	}
+	return filepath.EvalSymlinks(point)
 }

@@ -61,8 +61,8 @@ func isDead(ctx context.Context, dir string) (bool, error) {
 	defer cancel()
 	result := make(chan error, 1)
 	go func() { // ends when the mount answers or is aborted
-		var st syscall.Stat_t
-		result <- syscall.Stat(dir, &st)
+		var st syscall.Statfs_t
+		result <- syscall.Statfs(dir, &st) // never answered from the kernel's caches
 	}()
 	select {
 	case err := <-result:

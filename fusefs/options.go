@@ -105,8 +105,11 @@ func (o Options) rootSlot() Slot {
 
 // openSlot opens the version of a slot through Names.
 func (o Options) openSlot(ctx context.Context, s Slot) (*Tree, error) {
+	if o.Names == nil {
+		return nil, errStale // a slot of some other mount's journal
+	}
 	t, err := o.Names.Open(ctx, s.Project, s.Name)
-	if manifest.KindOf(err) == manifest.KindNotFound && err != nil {
+	if err != nil && manifest.KindOf(err) == manifest.KindNotFound {
 		return nil, &manifest.Error{Kind: manifest.KindGone, Op: "open version", Ref: s.Project + "/" + s.Name,
 			Msg: "the version was deleted", Err: err}
 	}
