@@ -79,7 +79,7 @@ func (a *app) parser() *cli.App {
 		Name:                      "pinfs",
 		Usage:                     "mounts versions of reference artifacts as read-only directories",
 		Description:               description(),
-		Version:                   buildVersion(),
+		Version:                   buildName(),
 		Flags:                     flags,
 		Commands:                  a.commands(),
 		Writer:                    a.stdout,

@@ -8,7 +8,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
-	"syscall"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
@@ -71,18 +70,14 @@ func (a *app) newDaemon(c *cli.Context) (*daemon.Daemon, error) {
 		return nil, err
 	}
 	slog.SetDefault(a.log) // of libraries
-	backend, err := a.drivers(c)
-	if err != nil {
-		return nil, err
-	}
-	return daemon.New(daemon.Options{Cache: o, Backend: backend, Settings: settings(c), OpenRegistry: openRegistry,
-		Version: buildVersion(), Logger: a.log})
+	return daemon.New(daemon.Options{Cache: o, Backend: a.drivers(c), Settings: settings(c), OpenRegistry: openRegistry,
+		Version: buildName(), Logger: a.log})
 }
 
 // closeDaemon ends d: in peace, or at once after a second signal. The first one
 // has ended Run, and with it main's own interest in signals.
 func closeDaemon(d *daemon.Daemon) error {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
 	defer stop()
 	return d.Close(ctx)
 }

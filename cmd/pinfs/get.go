@@ -50,10 +50,7 @@ func (a *app) get(c *cli.Context) error {
 		return err
 	}
 	defer o.close()
-	b, err := a.drivers(c)
-	if err != nil {
-		return err
-	}
+	b := a.drivers(c)
 	defer b.Close()
 	root := c.String("root")
 	if root == "" {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"io"
 	"os"
 
@@ -34,7 +36,7 @@ func (a *app) importManifest(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	in, err := a.input(args[0])
+	in, err := a.input(c.Context, args[0])
 	if err != nil {
 		return err
 	}
@@ -57,14 +59,38 @@ func (a *app) importManifest(c *cli.Context) error {
 	return a.printResult(c, result)
 }
 
-// input opens a file; "-" is standard input.
-func (a *app) input(path string) (io.ReadCloser, error) {
+// input opens a file; "-" is standard input. Either may be a pipe that nobody
+// writes to, so the end of ctx ends the opening and the reading.
+func (a *app) input(ctx context.Context, path string) (io.ReadCloser, error) {
 	if path == "-" {
-		return io.NopCloser(a.stdin), nil
+		return interruptible(ctx, io.NopCloser(a.stdin)), nil
 	}
-	f, err := os.Open(path)
+	var f *os.File
+	var err error
+	opened := make(chan struct{})
+	go func() {
+		f, err = os.Open(path)
+		close(opened)
+	}()
+	select {
+	case <-opened:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	if err != nil {
 		return nil, &manifest.Error{Kind: manifest.KindInvalid, Op: "import", Ref: path, Err: err, Hint: "give the path of a manifest"}
 	}
-	return f, nil
+	return interruptible(ctx, f), nil
+}
+
+// interruptible reads r until ctx ends. A read of r that is then under way goes
+// on until this process ends.
+func interruptible(ctx context.Context, r io.ReadCloser) io.ReadCloser {
+	out, in := io.Pipe()
+	go func() {
+		_, err := io.Copy(in, r)
+		in.CloseWithError(errors.Join(err, r.Close()))
+	}()
+	context.AfterFunc(ctx, func() { out.CloseWithError(ctx.Err()) })
+	return out
 }

@@ -13,9 +13,18 @@ func main() { os.Exit(run()) }
 // its context, so that it cleans up; after that they have their default effect,
 // so that a second one kills.
 func run() int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
 	defer stop()
 	defer context.AfterFunc(ctx, stop)()
 	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	return a.run(ctx, os.Args)
+}
+
+// endSignals are the signals that end a command. A shell without job control
+// starts what runs in the background with SIGINT ignored; so it stays.
+func endSignals() []os.Signal {
+	if signal.Ignored(syscall.SIGINT) {
+		return []os.Signal{syscall.SIGTERM}
+	}
+	return []os.Signal{syscall.SIGINT, syscall.SIGTERM}
 }

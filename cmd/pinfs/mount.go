@@ -62,11 +62,28 @@ func (a *app) mount(c *cli.Context) error {
 	}
 	argv := append([]string{"pinfs"}, daemonFlags(c, dir)...)
 	start := func(ctx context.Context) error { return daemon.Start(ctx, dir, append(argv, daemonName)) }
-	answer, err := daemon.NewClient(dir).MountOrStart(c.Context, req, start)
+	client := daemon.NewClient(dir)
+	answer, err := client.MountOrStart(c.Context, req, start)
 	if err != nil {
 		return err
 	}
+	a.compareSize(c, client)
 	return a.printMounted(c, answer)
+}
+
+// compareSize says when a daemon that ran before has another size of the cache
+// than was asked for.
+func (a *app) compareSize(c *cli.Context, client *daemon.Client) {
+	if !c.IsSet(flagCacheSize) {
+		return
+	}
+	want, err := parseSize(flagCacheSize, c.String(flagCacheSize))
+	if err != nil {
+		return // the daemon has told
+	}
+	if s, err := client.Status(c.Context); err == nil && s.Cache.Limit != want {
+		a.log.Warn("the cache of the running daemon keeps its size", "limit", size(s.Cache.Limit), "asked", size(want))
+	}
 }
 
 func (a *app) printMounted(c *cli.Context, m daemon.MountReply) error {

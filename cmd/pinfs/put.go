@@ -105,10 +105,7 @@ func (a *app) put(c *cli.Context) error {
 		return err
 	}
 	defer r.Close()
-	b, err := a.drivers(c)
-	if err != nil {
-		return err
-	}
+	b := a.drivers(c)
 	defer b.Close()
 	bar := a.progress(c, "tracking")
 	result, err := publish.Put(c.Context, publish.Options{

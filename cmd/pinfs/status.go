@@ -91,19 +91,39 @@ func (a *app) printStatus(s daemon.Status) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(a.stdout)
-	t := a.table("MOUNT", "REF", "OPEN", "SINCE")
-	for _, m := range s.Mounts {
-		t.row(m.Dir, first(m.Ref, "all projects"), m.Open, when(m.Since))
-	}
-	for _, b := range s.Backends {
-		t.row(b.Scheme+"://", fmt.Sprintf("%d requests, %d errors, %s", b.Requests, b.Errors, size(b.Bytes)), "", "")
-	}
-	if err := t.end(); err != nil {
+	if err := errors.Join(a.printMounts(s.Mounts), a.printSources(s.Backends)); err != nil {
 		return err
+	}
+	if len(s.Errors) > 0 {
+		fmt.Fprintln(a.stdout, "\nerrors, the newest first:")
 	}
 	for _, f := range s.Errors {
 		fmt.Fprintf(a.stdout, "%s  %s  %s: %s\n", when(f.Time), f.Errno, oneLine(f.Path), oneLine(f.Message))
 	}
 	return nil
+}
+
+func (a *app) printMounts(mounts []daemon.MountStatus) error {
+	fmt.Fprintln(a.stdout)
+	t := a.table("MOUNT", "REF", "OPEN", "SINCE")
+	for _, m := range mounts {
+		dir := m.Dir
+		if m.Detached {
+			dir += " (out of sight)"
+		}
+		t.row(dir, first(m.Ref, "all projects"), m.Open, when(m.Since))
+	}
+	return t.end()
+}
+
+func (a *app) printSources(sources []daemon.BackendStatus) error {
+	if len(sources) == 0 {
+		return nil
+	}
+	fmt.Fprintln(a.stdout)
+	t := a.table("SOURCE", "REQUESTS", "FAILED", "RECEIVED", "LAST FAILURE")
+	for _, b := range sources {
+		t.row(b.Scheme+"://", fmt.Sprint(b.Requests), fmt.Sprint(b.Errors), size(b.Bytes), b.LastError)
+	}
+	return t.end()
 }

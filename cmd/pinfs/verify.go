@@ -50,10 +50,7 @@ func (a *app) verify(c *cli.Context) error {
 		return err
 	}
 	defer o.close()
-	b, err := a.drivers(c)
-	if err != nil {
-		return err
-	}
+	b := a.drivers(c)
 	defer b.Close()
 	bar := a.progress(c, "verifying")
 	result, err := download.Verify(c.Context, download.VerifyOptions{Snapshot: o.snap, Backend: b, Progress: bar.downloaded})

@@ -8,8 +8,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// version is set by the linker for releases: -ldflags "-X main.version=v1.2.3".
-var version string
+// buildVersion is set by the linker for releases: -ldflags "-X main.buildVersion=v1.2.3".
+var buildVersion string
 
 func (a *app) versionCommand() *cli.Command {
 	return &cli.Command{
@@ -26,17 +26,17 @@ func (a *app) printVersion(c *cli.Context) error {
 	}
 	if c.Bool(flagJSON) {
 		return a.printJSON(map[string]string{
-			"version": buildVersion(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH,
+			"version": buildName(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH,
 		})
 	}
-	_, err := fmt.Fprintf(a.stdout, "pinfs %s (%s, %s/%s)\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	_, err := fmt.Fprintf(a.stdout, "pinfs %s (%s, %s/%s)\n", buildName(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return err
 }
 
-// buildVersion is the release, else the module's version, else the commit.
-func buildVersion() string {
-	if version != "" {
-		return version
+// buildName is the release, else the module's version, else the commit.
+func buildName() string {
+	if buildVersion != "" {
+		return buildVersion
 	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -22,19 +22,16 @@ const (
 )
 
 // drivers is where every scheme gets its driver. The caller closes the result.
-func (a *app) drivers(c *cli.Context) (backends.Backend, error) {
-	s3, err := s3store.New(c.Context, s3Options(c))
-	if err != nil {
-		return nil, err
-	}
+func (a *app) drivers(c *cli.Context) backends.Backend {
+	s3 := &lazy{open: func(ctx context.Context) (backends.Backend, error) { return s3store.New(ctx, s3Options(c)) }}
 	mux := backends.NewMux(map[string]backends.Backend{
 		"s3":   backends.Wrap(s3, backends.Options{Limit: maxS3Requests}),
 		"file": backends.Wrap(filestore.New(), backends.Options{Limit: maxFiles}),
 	})
 	if c.Bool(flagOffline) {
-		return &offline{mux}, nil
+		return &offline{mux}
 	}
-	return mux, nil
+	return mux
 }
 
 func s3Options(c *cli.Context) s3store.Options {
