@@ -49,9 +49,19 @@ type FaultProxy struct {
 	transport *http.Transport
 	done      chan struct{}
 
-	mu     sync.Mutex
-	faults []*Fault       // guarded by mu, with their counts
-	counts map[string]int // guarded by mu: by "METHOD /path?query"
+	mu      sync.Mutex     // guards all below
+	faults  []*Fault       // with their counts
+	counts  map[string]int // by "METHOD /path?query"
+	traffic Traffic
+	now     int // GETs under way
+}
+
+// Traffic is what went through a proxy.
+type Traffic struct {
+	// Bytes of bodies that were sent to clients.
+	Bytes int64
+	// Peak is the most GETs that were under way at once.
+	Peak int
 }
 
 // StartFaultProxy starts a proxy in front of endpoint and ends it with the test.
@@ -104,6 +114,26 @@ func (p *FaultProxy) Count(match func(method, path string) bool) int {
 	return n
 }
 
+// Traffic gives what went through since the last call.
+func (p *FaultProxy) Traffic() Traffic {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.traffic
+	p.traffic = Traffic{}
+	return t
+}
+
+// busy counts the requests under way by by.
+func (p *FaultProxy) busy(r *http.Request, by int) {
+	if r.Method != http.MethodGet {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.now += by
+	p.traffic.Peak = max(p.traffic.Peak, p.now)
+}
+
 // pick counts the request and gives the fault that hits it, or nil.
 func (p *FaultProxy) pick(r *http.Request) *Fault {
 	p.mu.Lock()
@@ -133,6 +163,8 @@ func (p *FaultProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if f == nil {
 		f = &Fault{}
 	}
+	p.busy(r, 1)
+	defer p.busy(r, -1)
 	if !p.pause(r.Context(), f.Delay) {
 		return
 	}
@@ -152,7 +184,7 @@ func (p *FaultProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header()[name] = values
 	}
 	w.WriteHeader(resp.StatusCode)
-	p.send(r.Context(), w, resp.Body, f)
+	p.send(r.Context(), w, &counted{resp.Body, p}, f)
 }
 
 // outgoing is r with its path byte for byte and its Host as it was signed.
@@ -229,5 +261,19 @@ func (f *flipper) Read(p []byte) (int, error) {
 		p[f.at] ^= 0xff
 	}
 	f.at -= int64(n)
+	return n, err
+}
+
+// counted counts what is read.
+type counted struct {
+	r io.Reader
+	p *FaultProxy
+}
+
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	c.p.mu.Lock()
+	defer c.p.mu.Unlock()
+	c.p.traffic.Bytes += int64(n)
 	return n, err
 }

@@ -70,7 +70,14 @@ func TestFaultProxy(t *testing.T) {
 	if _, err := fetch(t.Context(), c, key); err != nil {
 		t.Errorf("healed: %v", err)
 	}
-	if n := p.Count(func(method, _ string) bool { return method == http.MethodGet }); n != 9 {
-		t.Errorf("%d GETs counted, want 9", n)
+	p.Traffic()
+	if _, err := fetch(t.Context(), c, key); err != nil {
+		t.Errorf("once more: %v", err)
+	}
+	if got, want := p.Traffic(), (servers.Traffic{Bytes: int64(len(data)), Peak: 1}); got != want {
+		t.Errorf("traffic %+v, want %+v", got, want)
+	}
+	if n := p.Count(func(method, _ string) bool { return method == http.MethodGet }); n != 10 {
+		t.Errorf("%d GETs counted, want 10", n)
 	}
 }

@@ -3,6 +3,8 @@ package servers
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -69,30 +71,47 @@ func (s *S3) Put(t testing.TB, bucket, key string, data []byte) (etag, version s
 // for the last one; its ETag is no MD5.
 func (s *S3) PutMultipart(t testing.TB, bucket, key string, data []byte, partSize int) (etag, version string) {
 	t.Helper()
+	return s.PutStream(t, bucket, key, bytes.NewReader(data), partSize)
+}
+
+// PutStream is PutMultipart of what r gives; it holds one part in memory.
+func (s *S3) PutStream(t testing.TB, bucket, key string, r io.Reader, partSize int) (etag, version string) {
+	t.Helper()
 	c := s.Client(t)
 	up, err := c.CreateMultipartUpload(ctx(t), &s3.CreateMultipartUploadInput{Bucket: &bucket, Key: &key})
 	if err != nil {
 		t.Fatalf("start the parts of s3://%s/%s: %v", bucket, key, err)
 	}
-	var parts []types.CompletedPart
-	for start := 0; start < len(data); start += partSize {
-		number := int32(len(parts) + 1)
-		out, err := c.UploadPart(ctx(t), &s3.UploadPartInput{
-			Bucket: &bucket, Key: &key, UploadId: up.UploadId, PartNumber: &number,
-			Body: bytes.NewReader(data[start:min(start+partSize, len(data))]),
-		})
-		if err != nil {
-			t.Fatalf("put part %d of s3://%s/%s: %v", number, bucket, key, err)
-		}
-		parts = append(parts, types.CompletedPart{PartNumber: &number, ETag: out.ETag})
-	}
 	out, err := c.CompleteMultipartUpload(ctx(t), &s3.CompleteMultipartUploadInput{
-		Bucket: &bucket, Key: &key, UploadId: up.UploadId, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
+		Bucket: &bucket, Key: &key, UploadId: up.UploadId,
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: s.putParts(t, up, r, partSize)},
 	})
 	if err != nil {
 		t.Fatalf("complete s3://%s/%s: %v", bucket, key, err)
 	}
 	return unquote(out.ETag), aws.ToString(out.VersionId)
+}
+
+func (s *S3) putParts(t testing.TB, up *s3.CreateMultipartUploadOutput, r io.Reader, partSize int) (parts []types.CompletedPart) {
+	t.Helper()
+	buf := make([]byte, partSize)
+	for {
+		n, err := io.ReadFull(r, buf)
+		if n == 0 {
+			return parts
+		}
+		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Fatal(err)
+		}
+		number := int32(len(parts) + 1)
+		out, err := s.Client(t).UploadPart(ctx(t), &s3.UploadPartInput{
+			Bucket: up.Bucket, Key: up.Key, UploadId: up.UploadId, PartNumber: &number, Body: bytes.NewReader(buf[:n]),
+		})
+		if err != nil {
+			t.Fatalf("put part %d of s3://%s/%s: %v", number, *up.Bucket, *up.Key, err)
+		}
+		parts = append(parts, types.CompletedPart{PartNumber: &number, ETag: out.ETag})
+	}
 }
 
 // Delete deletes an object; in a bucket with versions it becomes a delete marker.
