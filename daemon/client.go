@@ -21,6 +21,7 @@ import (
 const (
 	mountWait  = 90 * time.Second // for a mount: a daemon may have to start and another to end
 	answerWait = 30 * time.Second // for any other answer
+	cancelWait = 2 * time.Second  // to take a request back, while somebody wants to leave
 	endWait    = 10 * time.Second // for a daemon that has nothing left to end
 	busyWait   = 10 * time.Second // for whoever holds the cache directory to answer
 )
@@ -56,10 +57,11 @@ func (c *Client) Mount(ctx context.Context, req MountRequest) (MountReply, error
 	return answer, err
 }
 
-// cancel takes a request back whose answer nobody waits for.
+// cancel takes a request back whose answer nobody waits for. A daemon that does
+// not answer now finds the connection closed when it gets to the request.
 func (c *Client) cancel(ctx context.Context, req MountRequest) {
 	take := UnmountRequest{Dir: req.Dir, Cancel: req.Token}
-	_ = c.do(ctx, answerWait, http.MethodDelete, "/v1/mounts", take, &UnmountReply{})
+	_ = c.do(ctx, cancelWait, http.MethodDelete, "/v1/mounts", take, &UnmountReply{})
 }
 
 // Unmount ends a mount; when it was the last, it waits for the daemon to end, so
