@@ -100,7 +100,7 @@ func (c *Cache) openStores() error {
 	if err := c.fs.MkdirAll(c.dir.join(objectsName), 0o700); err != nil {
 		return dirError(c.dir.path, err)
 	}
-	if c.index, err = c.dir.openIndex(c.o.Logger); err != nil {
+	if c.index, err = c.dir.openIndex(c.o.Size, c.o.Logger); err != nil {
 		return dirError(c.dir.path, err)
 	}
 	c.startCounts()

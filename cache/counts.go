@@ -21,7 +21,7 @@ func metaKey() []byte { return []byte{prefixMeta} }
 
 // openIndex opens the index; one that can't be used is put aside with the
 // objects that only it could tell about.
-func (d *directory) openIndex(log *slog.Logger) (*index, error) {
+func (d *directory) openIndex(size int64, log *slog.Logger) (*index, error) {
 	before, hopeless, err := d.countStart()
 	if err != nil {
 		return nil, err
@@ -30,14 +30,14 @@ func (d *directory) openIndex(log *slog.Logger) (*index, error) {
 		err = errors.New("starts with it kept failing")
 	} else if err = checkTables(d.join(indexName), before >= fullAfter); err == nil {
 		var x *index
-		if x, err = openIndex(d.join(indexName), log); err == nil {
+		if x, err = openIndex(d.join(indexName), size, log); err == nil {
 			return x, d.opened()
 		}
 	}
-	return d.newIndex(log, err)
+	return d.newIndex(size, log, err)
 }
 
-func (d *directory) newIndex(log *slog.Logger, err error) (*index, error) {
+func (d *directory) newIndex(size int64, log *slog.Logger, err error) (*index, error) {
 	log.Error("cache index can't be used, starting empty", "dir", d.path, "error", err)
 	if err := d.empty(); err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func (d *directory) newIndex(log *slog.Logger, err error) (*index, error) {
 	if err := os.MkdirAll(d.join(objectsName), 0o700); err != nil {
 		return nil, err
 	}
-	x, err := openIndex(d.join(indexName), log)
+	x, err := openIndex(d.join(indexName), size, log)
 	if err != nil {
 		return nil, err
 	}
@@ -153,8 +153,8 @@ func (c *Cache) sweep() {
 
 // sweep queues the removal of k's file, unless k is in use or in the index.
 func (w *writer) sweep(k key) {
-	w.add(writeOp{apply: func(*badger.Txn) error { return nil }, done: func(error) {
-		if !w.c.table.detach(k) {
+	w.add(writeOp{apply: func(*badger.Txn) error { return nil }, done: func(err error) {
+		if err != nil || !w.c.table.detach(k) {
 			return
 		}
 		defer w.c.table.attach(k)

@@ -30,6 +30,11 @@
 // Each value ends with the CRC32C of its key and itself; one that does not fit
 // counts as absent. Integers are big endian.
 //
+// The disk holds at most Options.Size of content, 64 MiB of reserve, some 400
+// bytes for each object, and for a while what was evicted of small objects:
+// badger finds out with a delay of up to 256 MiB, and gives it back within
+// seconds. A quarter of the limit at most is counted against that.
+//
 // # Crashes
 //
 // No order of writes to the disk is needed, so nothing is synced. A block enters

@@ -65,7 +65,8 @@ func TestEvictionSparesReaders(t *testing.T) {
 	o := options(t.TempDir(), s)
 	o.Size = 16 << 20
 	c := open(t, o)
-	obj := s.put("s3://b/read", content(1, 4<<20))
+	data := content(1, 4<<20)
+	obj := s.put("s3://b/read", data)
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	for range 2 {
@@ -75,14 +76,14 @@ func TestEvictionSparesReaders(t *testing.T) {
 				case <-stop:
 					return
 				default:
-					readAll(t, c, obj, s.data[obj.Ref], 100_000)
+					readAll(t, c, obj, data, 100_000)
 				}
 			}
 		})
 	}
 	for i := range 100 {
-		other := s.put(ref(i), content(uint64(i), 1<<20))
-		readAll(t, c, other, s.data[other.Ref], 1<<20)
+		b := content(uint64(i), 1<<20)
+		readAll(t, c, s.put(ref(i), b), b, 1<<20)
 	}
 	close(stop)
 	wg.Wait()

@@ -29,23 +29,25 @@ type index struct {
 
 // The sizes keep badger's memory below some 40 MiB. Small memtables also matter
 // for the disk: a deleted value is only counted as garbage when the memtable
-// with its tombstone is compacted.
-func indexOptions(path string, log *slog.Logger) badger.Options {
+// with its tombstone is compacted. Value-log files are what garbage is collected
+// by, one descriptor each, and the last one is read at the start: neither too
+// many nor too large. size is the limit of the content.
+func indexOptions(path string, size int64, log *slog.Logger) badger.Options {
 	return badger.DefaultOptions(path).
 		WithLogger(badgerLog{log}).
-		WithMemTableSize(2 << 20).WithNumMemtables(3).
-		WithNumLevelZeroTables(3).WithNumLevelZeroTablesStall(10).
+		WithMemTableSize(1 << 20).WithNumMemtables(3).
+		WithNumLevelZeroTables(2).WithNumLevelZeroTablesStall(10).
 		WithBaseTableSize(2 << 20).WithBaseLevelSize(16 << 20).
-		WithValueThreshold(512).WithValueLogFileSize(64 << 20).
+		WithValueThreshold(512).WithValueLogFileSize(min(max(size/64, 16<<20), 128<<20)).
 		WithCompression(options.None).WithBlockCacheSize(0).WithIndexCacheSize(16 << 20).
 		WithChecksumVerificationMode(options.OnBlockRead).
 		WithNumCompactors(2).WithNumGoroutines(2).
 		WithSyncWrites(false).WithDetectConflicts(false).WithMetricsEnabled(false)
 }
 
-func openIndex(path string, log *slog.Logger) (x *index, err error) {
+func openIndex(path string, size int64, log *slog.Logger) (x *index, err error) {
 	defer recovered(&err)
-	db, err := badger.OpenManaged(indexOptions(path, log))
+	db, err := badger.OpenManaged(indexOptions(path, size, log))
 	if err != nil {
 		return nil, fmt.Errorf("open index: %w", err)
 	}

@@ -4,7 +4,8 @@ import "time"
 
 const (
 	tidyEvery    = time.Second
-	measureEvery = 10 // tidies
+	tidyMax      = 5 * time.Second
+	measureEvery = 2  // tidies
 	settledAfter = 10 // tidies
 )
 
@@ -60,16 +61,12 @@ func (c *Cache) keepReserve() {
 	}
 }
 
-// tidyIndex measures the index and collects its garbage, a few files at a time.
+// tidyIndex measures the index and has its garbage collected, a file at a time.
 func (c *Cache) tidyIndex() {
-	for range 4 {
-		c.measure()
-		c.writer.counts()
-		if c.quota.critical() || c.ctx.Err() != nil {
-			return
-		}
-		if done, err := c.index.collect(); err != nil || !done {
-			c.noteIndex(err)
+	c.measure()
+	c.writer.counts()
+	for end := time.Now().Add(tidyMax); c.quota.dirty() && time.Now().Before(end); c.measure() {
+		if !c.writer.collect(c.ctx) {
 			return
 		}
 	}

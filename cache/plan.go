@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"math/bits"
 )
 
@@ -109,11 +110,17 @@ func (c *Cache) dropStep(st *step) {
 	}
 }
 
+// errHere: a small object was written since the caller looked.
+var errHere = errors.New("it is here")
+
 // demand starts the fetch of block b, which somebody waits for: up to end, or
 // for a sequential reader a whole part. o.mu is held.
 func (c *Cache) demand(o *object, stream *stream, b, end int64, disk bool) (*part, error) {
 	if err := c.failures.recall(o.key); err != nil {
 		return nil, err
+	}
+	if o.small() && c.smallHit(o.key, nil, 0) {
+		return nil, errHere
 	}
 	off, n := int64(0), o.size
 	if !o.whole() {

@@ -52,6 +52,7 @@ func (t tally) negative() tally { return tally{-t.used, -t.small, -t.objects} }
 const (
 	evictAt   = 32
 	evictTo   = 16
+	garbageAt = 16
 	freeFresh = 50 * time.Millisecond
 	roundMax  = 2 * time.Second
 )
@@ -132,6 +133,13 @@ func (q *quota) measured(disk int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.garbage = max(0, disk-q.small-q.objects*recordCost-indexBase)
+}
+
+// dirty tells that the index holds so much garbage that it is worth collecting.
+func (q *quota) dirty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.garbage > q.limit/garbageAt
 }
 
 // indexBase is what an index occupies when it is empty: logs being written.

@@ -58,6 +58,12 @@ func (c *Cache) readTarget(ctx context.Context, tg target, p []byte, off int64) 
 	for n := 0; n < len(p); {
 		step := min(int64(len(p)-n), maxStep)
 		w, err := c.readStep(ctx, o, p[n:n+int(step)], off+int64(n))
+		if err == errHere {
+			if !c.smallHit(tg.key, p, off) {
+				continue // and gone again
+			}
+			err = nil
+		}
 		if err != nil {
 			return n, err
 		}

@@ -45,6 +45,9 @@ func (c *Cache) fillAll(ctx context.Context, o *object) error {
 	for at := int64(0); at < o.size || len(under) > 0; {
 		for at < o.size && len(under) < c.o.Parallel {
 			p, err := c.fillNext(o, &at)
+			if err == errHere {
+				return nil
+			}
 			if err != nil {
 				return err
 			}

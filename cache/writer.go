@@ -59,7 +59,7 @@ func (w *writer) add(op writeOp) {
 	}
 	w.mu.Unlock()
 	if stopped {
-		op.done(errClosed)
+		go op.done(errClosed) // the caller may hold what done locks
 		return
 	}
 	w.kick()
@@ -152,6 +152,26 @@ func (w *writer) dirty(o *object) {
 	w.c.table.hold(o)
 	f := &flush{o: o}
 	w.add(writeOp{apply: f.apply, done: f.done})
+}
+
+// collect has garbage collected between two batches: badger's collection and
+// its writes race for a field. It says whether there was any.
+func (w *writer) collect(ctx context.Context) bool {
+	found := make(chan bool, 1)
+	w.add(writeOp{apply: func(*badger.Txn) error { return nil }, done: func(err error) {
+		done := false
+		if err == nil {
+			done, err = w.c.index.collect()
+			w.c.noteIndex(err)
+		}
+		found <- done
+	}})
+	select {
+	case done := <-found:
+		return done
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // use queues a coarse last use of a small object.
