@@ -22,6 +22,8 @@ type host struct {
 	t   *testing.T
 	dir string
 	env []string
+	// enter is a program with its arguments that runs the command, if any.
+	enter []string
 }
 
 // result is what one run of the command gave.
@@ -46,11 +48,12 @@ func newHost(t *testing.T) *host {
 
 // with adds to the environment.
 func (h *host) with(env ...string) *host {
-	return &host{t: h.t, dir: h.dir, env: append(append([]string{}, h.env...), env...)}
+	return &host{t: h.t, dir: h.dir, env: append(append([]string{}, h.env...), env...), enter: h.enter}
 }
 
 func (h *host) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, shared.bin, args...)
+	line := append(append(append([]string{}, h.enter...), shared.bin), args...)
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
 	cmd.Env, cmd.Dir = h.env, h.dir
 	cmd.WaitDelay = 5 * time.Second
 	return cmd
