@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
@@ -47,7 +46,6 @@ type Cache struct {
 const (
 	writesMax = 4 // parts being written at once
 	verifyMax = 64
-	drainTime = 10 * time.Second
 )
 
 // Open opens the cache in o.Dir, which it creates. It reads nothing but the
@@ -126,7 +124,8 @@ func (c *Cache) enter() error {
 func (c *Cache) leave() { c.life.RUnlock() }
 
 // Close ends all fetches and waits, writes what is queued, and gives the
-// directory free. Calls under way end with KindCanceled; so do later ones.
+// directory free, all within Options.CloseTimeout. Calls under way end with
+// KindCanceled; so do later ones.
 func (c *Cache) Close() error {
 	c.cancel()
 	c.life.Lock()
@@ -135,14 +134,15 @@ func (c *Cache) Close() error {
 		return nil
 	}
 	c.closed = true
-	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	ctx, cancel := context.WithTimeout(context.Background(), c.o.CloseTimeout)
 	defer cancel()
 	err := c.stopFetches(ctx)
 	c.linger.expire(0)
 	err = errors.Join(err, c.writer.stop(ctx))
 	c.table.close()
 	if c.index != nil {
-		err = errors.Join(err, c.endCounts(err == nil), c.index.close())
+		clean := err == nil
+		err = errors.Join(err, c.index.close(ctx, func() error { return c.endCounts(clean) }))
 	}
 	c.budget.close()
 	if err == nil {

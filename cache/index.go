@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -211,9 +212,23 @@ func (x *index) diskBytes() (total int64) {
 	return total
 }
 
-func (x *index) close() (err error) {
-	defer recovered(&err)
-	return x.db.Close()
+// close runs last and ends badger. On a directory that was removed, or a disk
+// that fails, badger tries to write its last table for ever: at ctx's end it is
+// left to that.
+func (x *index) close(ctx context.Context, last func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		defer func() { done <- err }()
+		defer recovered(&err)
+		err = errors.Join(last(), x.db.Close())
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return errors.New("the index can't be written to " + x.path)
+	}
 }
 
 // badgerLog hands badger's messages on; what it calls info is noise here.

@@ -58,6 +58,9 @@ type Options struct {
 	RetryAfter time.Duration
 	// UseGrain is how exactly the last use of an object is kept, default 1 min.
 	UseGrain time.Duration
+	// CloseTimeout is how long Close waits for fetches, for what is queued and for
+	// the index, default 10 s; what hangs then ends with the process.
+	CloseTimeout time.Duration
 	// FS does the file operations, default the host's.
 	FS FS
 }
@@ -78,6 +81,7 @@ func (o Options) withDefaults() Options {
 	o.StallTimeout = or(o.StallTimeout, time.Minute)
 	o.RetryAfter = or(o.RetryAfter, 2*time.Second)
 	o.UseGrain = or(o.UseGrain, time.Minute)
+	o.CloseTimeout = or(o.CloseTimeout, 10*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
