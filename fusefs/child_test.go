@@ -14,6 +14,7 @@ func child(role string) int {
 	roles := map[string]func() error{
 		"direct":   readDirectly,
 		"buffered": readBuffered,
+		"mapped":   readMapped,
 		"device":   openDevice,
 		"nobody":   mountAsNobody,
 		"worker":   work,

@@ -36,6 +36,8 @@
 //   - A signal is no reason to fail a read: only a caller that is being killed
 //     gets EINTR (see caller.go).
 //   - Each wait has a deadline: Options.ReadTimeout for bytes, NamesTimeout for names.
+//   - The process that serves a mount does not map files of it: a thread in a page
+//     fault can't be stopped, and the collector would wait for it for ever.
 //   - Handlers run in one goroutine for each request that the kernel has under
 //     way: at most MaxBackground (64) of read-ahead and one for each thread that waits.
 //

@@ -162,6 +162,36 @@ func readBuffered() error {
 	return nil
 }
 
+// readMapped faults pages in. That must not happen in the process that serves
+// them: the Go runtime can't stop a thread in a page fault, so its collector
+// would wait for the fault and the server for the collector.
+func readMapped() error {
+	file, err := os.Open(os.Getenv("FUSEFS_TEST_PATH"))
+	if err != nil {
+		return err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	mapped, err := unix.Mmap(int(file.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%x", sha256.Sum256(mapped))
+	return nil
+}
+
+func TestMappedFile(t *testing.T) {
+	data := random(2, 5<<20+123)
+	m, _ := mountFiles(t, map[string][]byte{"f": data})
+	cmd, out := reader(t, "mapped", m.Dir()+"/f")
+	must(t, cmd.Wait())
+	if want := fmt.Sprintf("%x", sha256.Sum256(data)); out.String() != want {
+		t.Errorf("mapped bytes are %s, want %s", out, want)
+	}
+}
+
 func TestSignalsDoNotFailReads(t *testing.T) {
 	data := random(3, 16<<20)
 	mem := newMemory()

@@ -154,20 +154,6 @@ func TestPositionalReads(t *testing.T) {
 	}
 }
 
-func TestMappedFile(t *testing.T) {
-	data := random(2, 1<<20+123)
-	m, _ := mountFiles(t, map[string][]byte{"f": data})
-	file, err := os.Open(filepath.Join(m.Dir(), "f"))
-	must(t, err)
-	defer file.Close()
-	mapped, err := unix.Mmap(int(file.Fd()), 0, len(data), unix.PROT_READ, unix.MAP_SHARED)
-	must(t, err)
-	defer unix.Munmap(mapped)
-	if !bytes.Equal(mapped, data) {
-		t.Error("mapped bytes differ")
-	}
-}
-
 func TestWritesAreRefused(t *testing.T) {
 	m, _ := mountFiles(t, map[string][]byte{"d/f": []byte("x")})
 	f, d := filepath.Join(m.Dir(), "d/f"), filepath.Join(m.Dir(), "d")
