@@ -50,7 +50,8 @@
 // served. So are, at any size, objects that only their content pins (PinMD5:
 // files) and those that failed a check: one pass in order, which learns the CRC
 // of every block, also of those that there is no room for. Others are checked
-// in the background when complete. A mismatch drops the object.
+// in the background when complete. A mismatch drops the object, and who may have
+// been served of it is told (Options.OnMismatch).
 //
 // # Locks
 //

@@ -61,6 +61,10 @@ type Options struct {
 	// CloseTimeout is how long Close waits for fetches, for what is queued and for
 	// the index, default 10 s; what hangs then ends with the process.
 	CloseTimeout time.Duration
+	// OnMismatch, if set, is told of an object some of whose bytes may have been
+	// served before the check of the whole found them wrong. From before the call
+	// on none is served unless a new fetch verifies; who keeps copies drops them.
+	OnMismatch func(ctx context.Context, obj manifest.Object, err error)
 	// FS does the file operations, default the host's.
 	FS FS
 }

@@ -157,7 +157,9 @@ func (c *Cache) runCheck(ctx context.Context, o *object, gen uint64, polite bool
 	if err := compare(o.Object, want, got); err != nil {
 		c.n.mismatches.Add(1)
 		c.noteFailure(o.target, err)
-		c.distrust(o, gen)
+		if c.distrust(o, gen) && c.o.OnMismatch != nil {
+			c.o.OnMismatch(ctx, o.Object, err)
+		}
 		return err
 	}
 	c.mark(o, gen, flagVerified)
@@ -271,13 +273,14 @@ func (c *Cache) mark(o *object, gen uint64, flag uint8) {
 	c.writer.dirty(o)
 }
 
-// distrust drops the content of o after a mismatch.
-func (c *Cache) distrust(o *object, gen uint64) {
+// distrust drops the content of o after a mismatch, unless it is another by now.
+func (c *Cache) distrust(o *object, gen uint64) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.gen != gen {
-		return
+		return false
 	}
 	o.reset(o.flags&flagKept | flagDistrusted)
 	c.writer.dirty(o)
+	return true
 }

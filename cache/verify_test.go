@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pinfs/pinfs/cache"
 	"github.com/pinfs/pinfs/manifest"
 )
 
@@ -71,7 +72,15 @@ func TestBackgroundCheck(t *testing.T) {
 	s := newSource()
 	o := options(t.TempDir(), s)
 	o.RetryAfter = 200 * time.Millisecond
-	c := open(t, o)
+	var told []manifest.Object
+	var c *cache.Cache
+	o.OnMismatch = func(_ context.Context, obj manifest.Object, err error) {
+		told = append(told, obj) // the check under way is the only one who calls
+		if n, err := c.ReadAt(context.Background(), obj, make([]byte, 10), 5); manifest.KindOf(err) != manifest.KindCorrupt {
+			t.Errorf("when told of the mismatch, %d bytes are served, error %v", n, err)
+		}
+	}
+	c = open(t, o)
 	data := content(1, 4<<20)
 	obj := s.put(ref(1), data)
 	s.sums[obj.Ref] = sumsOf(data)[2:3]
@@ -101,6 +110,12 @@ func TestBackgroundCheck(t *testing.T) {
 	readAll(t, c, obj, data, 1<<20)
 	if got := c.Inspect(obj); !got.Verified || got.LastError != nil {
 		t.Errorf("after a good fetch: got %+v, want it verified", got)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	if len(told) != 1 || told[0] != obj {
+		t.Errorf("told of mismatches in %v, want once in %v", told, obj)
 	}
 }
 

@@ -93,7 +93,7 @@ func (d *Daemon) open() (err error) {
 		return err
 	}
 	o := d.o.Cache
-	o.Source, o.Logger = d.source, d.log
+	o.Source, o.Logger, o.OnMismatch = d.source, d.log, d.distrust
 	if d.cache, err = cache.Open(o); err != nil {
 		return err
 	}

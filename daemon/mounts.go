@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,9 +37,10 @@ type mount struct {
 	registry *openRegistry
 	tree     *fusefs.Tree // of a mount of one version; closed with the mount
 	mounted  *fusefs.Mounted
-	device   uint64        // st_dev of what is mounted
-	made     chan struct{} // closed when it is there, or will not be
-	gone     chan struct{} // closed when nothing of it is left
+	device   uint64         // st_dev of what is mounted
+	made     chan struct{}  // closed when it is there, or will not be
+	gone     chan struct{}  // closed when nothing of it is left
+	users    sync.WaitGroup // who uses mounted beside its own requests
 }
 
 // isThere tells whether the mount can be seen at its place: anybody may have
@@ -137,6 +139,7 @@ func (d *Daemon) forget(m *mount) {
 
 // drop frees what a mount that is out of the tables had.
 func (d *Daemon) drop(m *mount) {
+	m.users.Wait()
 	if m.tree != nil {
 		m.tree.Snapshot.Close()
 	}
@@ -224,6 +227,32 @@ func (d *Daemon) noteError(m *mount) func(string, manifest.Object, error) {
 		below := strings.TrimPrefix(path+"/", m.ref+"/")
 		d.faults.add(filepath.Join(m.req.Dir, below), obj, err)
 	}
+}
+
+// distrust makes all mounts tell of an object whose bytes turned out to be wrong
+// after some were served, and the kernel forget them.
+func (d *Daemon) distrust(ctx context.Context, obj manifest.Object, err error) {
+	for _, m := range d.served() {
+		m.mounted.Distrust(ctx, obj, err)
+		m.users.Done()
+	}
+}
+
+// served gives the mounts that have been made and not ended; each stays until its
+// users are done.
+func (d *Daemon) served() []*mount {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	list := slices.Collect(maps.Keys(d.detached))
+	for _, m := range d.mounts {
+		if m.mounted != nil {
+			list = append(list, m)
+		}
+	}
+	for _, m := range list {
+		m.users.Add(1)
+	}
+	return list
 }
 
 // Unmount ends the mount at dir. KindNotFound: there is none of this daemon.

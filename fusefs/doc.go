@@ -21,7 +21,8 @@
 // # What the kernel may keep
 //
 // Below a version nothing changes: entries, attributes, missing names, directory
-// contents and data are kept for ever. The lists of names (the root of a mount
+// contents and data are kept for ever, but for bytes that turn out to be wrong
+// after they were served (Mounted.Distrust). The lists of names (the root of a mount
 // of names, projects) are never kept; the names in them for a second, so that a
 // moved alias or a deleted version shows. An alias is a symlink whose id depends
 // on its target. OPEN and FLUSH answer ENOSYS once and the kernel stops asking;

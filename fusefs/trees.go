@@ -15,12 +15,12 @@ import (
 // many versions a walk over a registry touches.
 type treeCache struct {
 	open    func(ctx context.Context, s Slot) (*Tree, error)
-	limit   int
 	timeout time.Duration
 	base    context.Context // of the mount: an opening goes on when its first caller dies
 	opening sync.WaitGroup
 
 	mu    sync.Mutex // guards all below and the fields of heldTree
+	limit int
 	trees map[uint32]*heldTree
 	idle  list.List // of *heldTree without users, least recently used first
 }
@@ -180,10 +180,12 @@ func (c *treeCache) each(fn func(*Tree)) {
 	}
 }
 
-// close closes what is open. No handler may run any more and base must be done.
+// close closes what is open, and what is still used as soon as it is not. No
+// handler may run any more and base must be done.
 func (c *treeCache) close() {
 	c.opening.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.limit = 0
 	c.shrink(0)
 }
