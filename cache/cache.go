@@ -38,13 +38,15 @@ type Cache struct {
 	asking   singleflight.Group
 	requests *semaphore.Weighted
 	writes   *semaphore.Weighted
+	strict   *semaphore.Weighted
 	toVerify chan *object
 	blocks   sync.Pool // of *[BlockSize]byte
 	n        counters
 }
 
 const (
-	writesMax = 4 // parts being written at once
+	writesMax = 4  // parts being written at once
+	strictMax = 16 // objects of up to 1 MiB being verified in memory at once
 	verifyMax = 64
 )
 
@@ -71,7 +73,7 @@ func Open(o Options) (*Cache, error) {
 
 func newCache(o Options, dir *directory) *Cache {
 	c := &Cache{o: o, fs: o.FS, dir: dir, maxPart: o.maxPart(),
-		requests: semaphore.NewWeighted(int64(o.Requests)), writes: semaphore.NewWeighted(writesMax),
+		requests: semaphore.NewWeighted(int64(o.Requests)), writes: semaphore.NewWeighted(writesMax), strict: semaphore.NewWeighted(strictMax),
 		toVerify: make(chan *object, verifyMax), budget: newBudget(o.MemoryBytes), health: &health{log: o.Logger},
 		recent: recent{grain: o.UseGrain}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())

@@ -70,11 +70,16 @@ var errAbsent = errors.New("not in the index")
 // value lies in a mapped file: a disk error under it is SIGBUS, which becomes
 // an error here instead of the end of the process.
 func (x *index) get(k []byte, use func(value []byte)) (err error) {
+	return x.view(func(txn *badger.Txn) error { return getIn(txn, k, use) })
+}
+
+// view runs fn in a transaction that sees one state.
+func (x *index) view(fn func(txn *badger.Txn) error) (err error) {
 	defer recovered(&err)
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	txn := x.db.NewTransactionAt(math.MaxUint64, false)
 	defer txn.Discard()
-	return getIn(txn, k, use)
+	return fn(txn)
 }
 
 func getIn(txn *badger.Txn, k []byte, use func(value []byte)) error {

@@ -44,6 +44,10 @@ func (c *Cache) mayEvict(o *object) bool { return o.size <= c.quota.limit-c.quot
 // never a block in it whose bytes were not written.
 func (c *Cache) write(o *object, p *part) bool {
 	o.mu.Lock()
+	if o.pass != nil || !o.agrees(p) {
+		o.mu.Unlock()
+		return false
+	}
 	gen := o.gen
 	f, err := o.handle(true)
 	o.mu.Unlock()
@@ -57,12 +61,13 @@ func (c *Cache) write(o *object, p *part) bool {
 	c.health.good()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.gen != gen {
+	if o.gen != gen || !o.agrees(p) {
 		return false
 	}
 	o.added(p.off/BlockSize, p.crc)
 	if p.verified {
 		o.flags |= flagVerified
+		o.learnStored() // it is the whole
 	}
 	o.reserved += p.n
 	o.remove(p)

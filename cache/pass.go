@@ -34,6 +34,7 @@ const passBuffer = 1 << 20
 func (c *Cache) startPass(o *object) *pass {
 	ps := &pass{c: c, o: o, done: make(chan struct{}), chunks: map[int64]*chunk{}, keep: !o.volatile && !c.health.bypassed()}
 	o.reset(o.flags & (flagKept | flagDistrusted))
+	o.parts = nil // who waits for one keeps it; nobody else gets what is not verified
 	ps.gen = o.gen
 	o.pass = ps
 	c.table.hold(o)
@@ -80,7 +81,11 @@ func (ps *pass) settle(ok bool) {
 	if !ok || o.gen != ps.gen {
 		ps.c.quota.release(ps.reserved)
 		if o.gen == ps.gen {
-			o.reset(o.flags & (flagKept | flagDistrusted))
+			flags := o.flags & (flagKept | flagDistrusted)
+			if manifest.KindOf(ps.err) == manifest.KindCorrupt {
+				flags |= flagDistrusted
+			}
+			o.reset(flags)
 		}
 		return
 	}

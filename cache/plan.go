@@ -190,13 +190,21 @@ func (c *Cache) nextMissing(o *object, b, limit int64, disk bool) int64 {
 // maxWindow is how far ahead of one reader is fetched.
 func (c *Cache) maxWindow() int64 { return int64(c.o.Parallel) * c.maxPart }
 
-// passGate makes sure that a gated object was verified as a whole.
+// passGate makes sure that a gated object was verified as a whole. Readers of
+// any object wait for a pass that is under way.
 func (c *Cache) passGate(ctx context.Context, o *object) error {
 	o.mu.Lock()
-	if !o.gated() || o.has(flagVerified) && c.allLearned(o) {
-		o.mu.Unlock()
+	open := o.pass == nil && (!o.gated() || o.has(flagVerified) && c.allLearned(o))
+	o.mu.Unlock()
+	if open {
 		return nil
 	}
+	return c.runPass(ctx, o)
+}
+
+// runPass waits for a pass of o, which it starts if none is under way.
+func (c *Cache) runPass(ctx context.Context, o *object) error {
+	o.mu.Lock()
 	ps := o.pass
 	if ps == nil {
 		if err := c.failures.recall(o.key); err != nil {

@@ -15,6 +15,13 @@ import (
 // the source's own kinds, KindCorrupt or KindChanged for bytes that are not the
 // recorded ones, KindTimeout when nothing moved.
 func (c *Cache) ReadAt(ctx context.Context, obj manifest.Object, p []byte, off int64) (int, error) {
+	return c.readAt(ctx, obj, p, off, c.readTarget)
+}
+
+// readAt does the rules of io.ReaderAt; read gets all of what it is asked for,
+// or an error.
+func (c *Cache) readAt(ctx context.Context, obj manifest.Object, p []byte, off int64,
+	read func(ctx context.Context, tg target, p []byte, off int64) (int, error)) (int, error) {
 	if err := c.enter(); err != nil {
 		return 0, err
 	}
@@ -30,7 +37,7 @@ func (c *Cache) ReadAt(ctx context.Context, obj manifest.Object, p []byte, off i
 		return 0, io.EOF
 	}
 	want := min(int64(len(p)), tg.size-off)
-	n, err := c.readTarget(ctx, tg, p[:want], off)
+	n, err := read(ctx, tg, p[:want], off)
 	if err == nil && want < int64(len(p)) {
 		err = io.EOF
 	}
