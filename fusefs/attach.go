@@ -125,7 +125,6 @@ func (f *fileSystem) serverOptions() *fuse.MountOptions {
 		DisableSplice:            true,       // header and 1 MiB are more than a pipe holds
 		EnableSymlinkCaching:     true,       // an alias with another target is another node
 		ExplicitDataCacheControl: true,       // data never changes
-		IgnoreSecurityLabels:     true,
 		ExtraCapabilities:        fuse.CAP_NO_OPENDIR_SUPPORT,
 		Logger:                   slog.NewLogLogger(f.o.Logger.Handler(), slog.LevelWarn),
 		PanicHandler:             f.panicked,

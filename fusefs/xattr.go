@@ -2,6 +2,8 @@ package fusefs
 
 import (
 	"strconv"
+	"strings"
+	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/pinfs/pinfs/manifest/snapshot"
@@ -23,12 +25,16 @@ const (
 type xattr struct{ name, value string }
 
 // GetXAttr gives one attribute. What is not there is ENODATA, never ENOSYS, after
-// which the kernel would not ask for any attribute again.
+// which the kernel would not ask for any attribute again. Namespaces other than
+// user have no attributes here, which is ENOTSUP: ls -l asks for security.selinux
+// of each file until it hears that.
 func (f *fileSystem) GetXAttr(cancel <-chan struct{}, h *fuse.InHeader, name string, dest []byte) (uint32, fuse.Status) {
 	f.count.xattr.Add(1)
-	const ours = "user.pinfs."
-	if len(name) < len(ours) || name[:len(ours)] != ours {
-		return 0, fuse.ENODATA // security.*, system.*: asked for each file by ls -l
+	switch {
+	case !strings.HasPrefix(name, "user."):
+		return 0, fuse.Status(syscall.ENOTSUP)
+	case !strings.HasPrefix(name, "user.pinfs."):
+		return 0, fuse.ENODATA
 	}
 	all, status := f.xattrs(cancel, h)
 	if !status.Ok() {

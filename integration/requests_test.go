@@ -76,6 +76,11 @@ func TestWalk(t *testing.T) {
 	if sent > 10 {
 		t.Errorf("the second walk sent %d requests, want none to speak of", sent)
 	}
+	start = h.requests(mnt)
+	program(t, mnt, "sh", "-c", "ls -lR . >/dev/null")
+	if sent := h.requests(mnt) - start; sent > 200 {
+		t.Errorf("ls -lR after the walks sent %d requests for %d entries, want none to speak of", sent, entries)
+	}
 }
 
 // walk lists and stats everything below dir.
