@@ -118,6 +118,12 @@ func (p *process) stop() error {
 	return fmt.Errorf("%s ignored TERM for %s and was killed", p.name, stopDeadline)
 }
 
+// kill ends the process at once.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill() // it may have ended
+	<-p.exited
+}
+
 // tail gives the end of the process' log.
 func (p *process) tail() string {
 	f, err := os.Open(p.logPath)

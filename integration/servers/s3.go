@@ -18,8 +18,8 @@ const versitygwVersion = "v1.8.0" // tools.sh has the same
 // listening on it somebody else may take it.
 const startTries = 3
 
-// S3 is a running S3 server with versions. All methods but Stop, Restart and
-// Remove may be called from many goroutines at once.
+// S3 is a running S3 server with versions. All methods but Stop, Kill and
+// Restart may be called from many goroutines at once.
 type S3 struct {
 	Endpoint  string // http://127.0.0.1:port; wants path-style addressing
 	AccessKey string
@@ -136,6 +136,9 @@ func (s *S3) Stop(t testing.TB) {
 		t.Fatal(err)
 	}
 }
+
+// Kill is Stop without a goodbye: connections that clients keep open end too.
+func (s *S3) Kill(testing.TB) { s.process.kill() }
 
 // Restart starts a stopped server again with the same data at the same address.
 func (s *S3) Restart(t testing.TB) {
