@@ -75,17 +75,25 @@ func (w dirWriter) children(n node, s Slot, offset uint64) error {
 	if offset < 2 && !w.dots(w.f.id(n), w.f.parent(n, s, dir), offset) {
 		return nil
 	}
-	for k := max(offset, 2) - 2; k < uint64(dir.Count); k++ {
-		rec, err := w.held.tree.Snapshot.Node(dir.First + uint32(k))
+	var recs [dirBatch]snapshot.Node
+	for k := max(offset, 2) - 2; k < uint64(dir.Count); {
+		got, err := w.held.tree.Snapshot.ReadDir(n.index, uint32(k), recs[:])
 		if err != nil {
 			return err
 		}
-		if !rec.Shadowed && !w.node(rec, k+3) {
-			return nil
+		for _, rec := range recs[:got] {
+			if !rec.Shadowed && !w.node(rec, k+3) {
+				return nil
+			}
+			k++
 		}
 	}
 	return nil
 }
+
+// dirBatch is how many records are read at once: about a third of what fits an
+// answer.
+const dirBatch = 100
 
 // parent gives the id for "..".
 func (f *fileSystem) parent(n node, s Slot, dir snapshot.Node) uint64 {

@@ -222,6 +222,7 @@ func (m model) checkNodes(t fataler, s *snapshot.Snapshot) {
 		seen[key] = true
 		if n.Dir {
 			m.checkDir(t, s, n, path)
+			checkReadDir(t, s, n)
 			continue
 		}
 		want, ok := m.files[path]
@@ -235,6 +236,25 @@ func (m model) checkNodes(t fataler, s *snapshot.Snapshot) {
 	}
 	if len(seen) != len(m.files)+len(m.children) {
 		t.Fatalf("got %d nodes, want %d", len(seen), len(m.files)+len(m.children))
+	}
+}
+
+// checkReadDir compares ReadDir, from each child on and in runs of each length,
+// with Node.
+func checkReadDir(t fataler, s *snapshot.Snapshot, dir snapshot.Node) {
+	for from := range dir.Count + 2 {
+		for room := range 4 {
+			nodes := make([]snapshot.Node, room)
+			n := must[int](t)(s.ReadDir(dir.Index, from, nodes))
+			if want := min(room, int(dir.Count-min(from, dir.Count))); n != want {
+				t.Fatalf("ReadDir of %d children from %d on: %d of %d, want %d", dir.Count, from, n, room, want)
+			}
+			for k, got := range nodes[:n] {
+				if want := must[snapshot.Node](t)(s.Node(dir.First + from + uint32(k))); !reflect.DeepEqual(got, want) {
+					t.Fatalf("ReadDir gives %+v, Node %+v", got, want)
+				}
+			}
+		}
 	}
 }
 

@@ -82,6 +82,26 @@ func (w *walker) next() (n Node, ok bool, err error) {
 	return Node{}, false, nil
 }
 
+// ReadDir fills nodes with children of the directory dir from the from-th on,
+// shadowed files too, and gives how many there were. It is Node for many at the
+// cost of one. KindInvalid when dir is no directory, KindCorrupt.
+func (s *Snapshot) ReadDir(dir, from uint32, nodes []Node) (n int, err error) {
+	w := walker{s: s}
+	if err := w.start(dir); err != nil {
+		return 0, err
+	}
+	defer s.guard(debug.SetPanicOnFault(true), &err)
+	r := &w.stack[0]
+	r.next = min(r.next+min(from, r.end-r.next), r.end)
+	for ; n < len(nodes) && r.next < r.end; n++ {
+		if err := s.childNode(r, &nodes[n]); err != nil {
+			return 0, err
+		}
+		nodes[n].Name = w.keep(nodes[n].Name)
+	}
+	return n, nil
+}
+
 // childNode gives the next node of r. That its parent is r's directory makes every
 // walk a tree, whatever the file holds.
 func (s *Snapshot) childNode(r *run, n *Node) error {
