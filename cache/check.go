@@ -136,8 +136,7 @@ func (c *Cache) checkLarge(ctx context.Context, o *object) (LocalCheck, error) {
 	case h != nil && read == o.size: // else some of it was dropped meanwhile
 		l.Check = string(want.Alg)
 		if !l.whole(want, h) {
-			c.n.mismatches.Add(1)
-			c.distrust(o, gen)
+			c.mismatch(ctx, o, gen, compare(o.Object, want, h.Sum(nil)))
 		}
 	}
 	return l, nil

@@ -53,6 +53,10 @@
 // in the background when complete. A mismatch drops the object, and who may have
 // been served of it is told (Options.OnMismatch).
 //
+// ReadVerifiedAt does such a pass for every object above 1 MiB, and compares each
+// block that it gives with the CRC that the check of the whole found, wherever
+// the block came from. CheckLocal reads again what is on disk and asks nobody.
+//
 // # Locks
 //
 // In this order; the later ones are leaves and hold no other:

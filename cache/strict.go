@@ -197,21 +197,11 @@ func (c *Cache) verifyWhole(ctx context.Context, o *object) error {
 		return err
 	}
 	if err := checkBytes(o.Object, want, buf); err != nil {
-		c.mismatch(o, gen, err)
+		c.mismatch(ctx, o, gen, err)
 		return err
 	}
 	c.learn(o, gen, buf)
 	return nil
-}
-
-// mismatch notes err and drops what is held of o, parts in memory too.
-func (c *Cache) mismatch(o *object, gen uint64, err error) {
-	c.n.mismatches.Add(1)
-	c.noteFailure(o.target, err)
-	o.mu.Lock()
-	o.parts = nil
-	o.mu.Unlock()
-	c.distrust(o, gen)
 }
 
 // learn takes the CRCs of o's blocks from its verified content. A block on disk
@@ -279,7 +269,7 @@ func (c *Cache) verifiedSmall(ctx context.Context, tg target, p []byte, off int6
 		return 0, err
 	}
 	if err := checkBytes(tg.Object, want, content); err != nil {
-		c.mismatch(o, 0, err)
+		c.mismatch(ctx, o, 0, err)
 		return 0, errors.Join(err, c.dropSmall(ctx, tg))
 	}
 	c.markSmall(tg.key, content)

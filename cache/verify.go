@@ -155,15 +155,21 @@ func (c *Cache) runCheck(ctx context.Context, o *object, gen uint64, polite bool
 		return ignoreDamage(err)
 	}
 	if err := compare(o.Object, want, got); err != nil {
-		c.n.mismatches.Add(1)
-		c.noteFailure(o.target, err)
-		if c.distrust(o, gen) && c.o.OnMismatch != nil {
-			c.o.OnMismatch(ctx, o.Object, err)
-		}
+		c.mismatch(ctx, o, gen, err)
 		return err
 	}
 	c.mark(o, gen, flagVerified)
 	return nil
+}
+
+// mismatch notes err, drops the content of o and tells who may have been served
+// of it.
+func (c *Cache) mismatch(ctx context.Context, o *object, gen uint64, err error) {
+	c.n.mismatches.Add(1)
+	c.noteFailure(o.target, err)
+	if c.distrust(o, gen) && c.o.OnMismatch != nil {
+		c.o.OnMismatch(ctx, o.Object, err)
+	}
 }
 
 // errDamaged: a block on disk failed its check; a reader will fetch it again,
@@ -281,6 +287,7 @@ func (c *Cache) distrust(o *object, gen uint64) bool {
 		return false
 	}
 	o.reset(o.flags&flagKept | flagDistrusted)
+	o.parts = nil // in memory; who waits for one keeps it
 	c.writer.dirty(o)
 	return true
 }

@@ -91,15 +91,7 @@ func (c *Client) Shutdown(ctx context.Context) error {
 func (c *Client) do(ctx context.Context, wait time.Duration, method, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	body, err := json.Marshal(in)
-	if err != nil {
-		return err
-	}
-	r, err := http.NewRequestWithContext(ctx, method, "http://pinfs"+path, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	response, err := c.http.Do(r)
+	response, err := c.send(ctx, method, path, in)
 	if err != nil {
 		return c.failed(ctx, err)
 	}
@@ -108,6 +100,18 @@ func (c *Client) do(ctx context.Context, wait time.Duration, method, path string
 		return c.failed(ctx, err)
 	}
 	return nil
+}
+
+func (c *Client) send(ctx context.Context, method, path string, in any) (*http.Response, error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	r, err := http.NewRequestWithContext(ctx, method, "http://pinfs"+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	return c.http.Do(r)
 }
 
 // failed words what happened to a request. A connection that breaks off is a

@@ -23,6 +23,7 @@
 //
 //	POST   /v1/mounts    MountRequest    -> MountReply
 //	DELETE /v1/mounts    UnmountRequest  -> {}
+//	POST   /v1/check     CheckRequest    -> lines of progress, then CheckResult
 //	GET    /v1/status                    -> Status
 //	POST   /v1/shutdown                  -> {}
 //

@@ -154,7 +154,7 @@ func (d *Daemon) make(ctx context.Context, m *mount) (*fusefs.Mounted, error) {
 	if m.registry, err = d.acquire(ctx, m.req.Registry); err != nil {
 		return nil, err
 	}
-	o := fusefs.Options{Content: content{d.cache}, Logger: d.log, OnError: d.noteError(m),
+	o := fusefs.Options{Content: d.contentFor(m.req), Logger: d.log, OnError: d.noteError(m),
 		UID: m.req.UID, GID: m.req.GID, AllowOther: m.req.AllowOther}
 	if err := d.choose(ctx, m, &o); err != nil {
 		return nil, err
@@ -421,6 +421,6 @@ func (d *Daemon) mountStatus() []MountStatus {
 }
 
 func (m *mount) status(detached bool) MountStatus {
-	return MountStatus{Dir: m.req.Dir, Ref: m.ref, Open: "stateless", Registry: m.req.Registry, Since: m.since,
+	return MountStatus{Dir: m.req.Dir, Ref: m.ref, Open: "stateless", Verify: m.req.verify(), Registry: m.req.Registry, Since: m.since,
 		Detached: detached, Requests: m.mounted.Requests().Total()}
 }

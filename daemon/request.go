@@ -24,11 +24,31 @@ type MountRequest struct {
 	AllowOther *bool   `json:"allow_other,omitempty"`
 	UID        *uint32 `json:"uid,omitempty"`
 	GID        *uint32 `json:"gid,omitempty"`
+	// Verify is VerifyFill or VerifyStrict; "" is VerifyFill.
+	Verify string `json:"verify,omitempty"`
 	// Settings are how the sources are to be asked; they must be the daemon's.
 	Settings Settings `json:"settings,omitempty"`
 	// Token tells this request from any other, so that it can be cancelled. The
 	// client sets it.
 	Token string `json:"token,omitempty"`
+}
+
+// What a mount serves.
+const (
+	// VerifyFill: each block as it arrives, checked as far as it can be by then;
+	// the whole is checked when the cache has all of it. Small objects, files, and
+	// what failed once are verified first.
+	VerifyFill = "fill"
+	// VerifyStrict: no byte before the whole was verified. What no checksum is
+	// known of can't be read.
+	VerifyStrict = "strict"
+)
+
+func (r MountRequest) verify() string {
+	if r.Verify == "" {
+		return VerifyFill
+	}
+	return r.Verify
 }
 
 // shows says in words what the request is for.
@@ -113,6 +133,8 @@ func (r MountRequest) check() error {
 		return bad(r.Dir, "the mount point is not an absolute, clean path")
 	case r.Registry == "":
 		return bad(r.Dir, "the registry is missing")
+	case r.verify() != VerifyFill && r.verify() != VerifyStrict:
+		return bad(r.Verify, "no such way to verify: "+VerifyFill+" or "+VerifyStrict)
 	case r.Ref != "" && r.Project == "":
 		return bad(r.Ref, "the project is missing")
 	}

@@ -27,6 +27,12 @@ func (d *Daemon) handler() http.Handler {
 			reply(w, answer, err)
 		}
 	})
+	mux.HandleFunc("POST /v1/check", func(w http.ResponseWriter, r *http.Request) {
+		var req CheckRequest
+		if decode(w, r, &req) {
+			d.checkFor(w, r, req)
+		}
+	})
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, d.Status(), nil)
 	})

@@ -22,8 +22,9 @@ type Process struct {
 // MountStatus is one mount.
 type MountStatus struct {
 	Dir      string    `json:"dir"`
-	Ref      string    `json:"ref"`  // "" for all projects, "project", "project/mnist:v3"
-	Open     string    `json:"open"` // how files are opened: "stateless"
+	Ref      string    `json:"ref"`    // "" for all projects, "project", "project/mnist:v3"
+	Open     string    `json:"open"`   // how files are opened: "stateless"
+	Verify   string    `json:"verify"` // VerifyFill or VerifyStrict
 	Registry string    `json:"registry"`
 	Since    time.Time `json:"since"`
 	// Detached mounts are out of sight (umount --lazy) and end with their last user.

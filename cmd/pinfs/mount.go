@@ -110,6 +110,9 @@ func (a *app) mountRequest(c *cli.Context, args []string) (daemon.MountRequest, 
 		return req, err
 	}
 	req.Settings = settings(c)
+	if req.Verify, err = verifyMode(c.String(flagVerify)); err != nil {
+		return req, err
+	}
 	if c.IsSet("allow-other") {
 		allow := c.Bool("allow-other")
 		req.AllowOther = &allow
@@ -124,6 +127,16 @@ func (a *app) mountRequest(c *cli.Context, args []string) (daemon.MountRequest, 
 		req.Project, req.Ref, err = a.selection(c, args[0])
 	}
 	return req, err
+}
+
+func verifyMode(text string) (string, error) {
+	switch text {
+	case "":
+		return daemon.VerifyFill, nil
+	case daemon.VerifyFill, daemon.VerifyStrict:
+		return text, nil
+	}
+	return "", usage("mount", "--"+flagVerify, "no such way to verify: "+text, "fill or strict")
 }
 
 // owner reads a user or group id; nil when it is not given.

@@ -10,10 +10,7 @@ import (
 )
 
 // The cache takes as much as is given here, or half of what is free if less.
-const (
-	defaultCacheSize = 50 << 30 // bytes
-	defaultMinFree   = 1 << 30  // bytes
-)
+const defaultCacheSize = 50 << 30 // bytes
 
 // defaultRegistry is the directory of the registry: the host's for root, else
 // the user's.

@@ -22,7 +22,7 @@ be read. With DIR only the mount there.
 Example: pinfs status /mnt/mnist
 
 JSON: daemon {pid, version, uptime, started} (null when none runs), mounts [{dir,
-ref, open, registry, since, detached, requests}], cache {dir, used, limit, objects,
+ref, open, verify, registry, since, detached, requests}], cache {dir, used, limit, objects,
 hits, misses}, backends [{scheme, requests, errors, bytes}], errors [{path, ref,
 errno, message, time}], newest first.`,
 		Action: a.status,
@@ -105,13 +105,13 @@ func (a *app) printStatus(s daemon.Status) error {
 
 func (a *app) printMounts(mounts []daemon.MountStatus) error {
 	fmt.Fprintln(a.stdout)
-	t := a.table("MOUNT", "REF", "OPEN", "SINCE")
+	t := a.table("MOUNT", "REF", "OPEN", "VERIFY", "SINCE")
 	for _, m := range mounts {
 		dir := m.Dir
 		if m.Detached {
 			dir += " (out of sight)"
 		}
-		t.row(dir, first(m.Ref, "all projects"), m.Open, when(m.Since))
+		t.row(dir, first(m.Ref, "all projects"), m.Open, m.Verify, when(m.Since))
 	}
 	return t.end()
 }
