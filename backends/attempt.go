@@ -81,6 +81,7 @@ func (g *budget) repeat(ctx context.Context, silence time.Duration, fn func(ctx 
 		}
 		err := g.once(ctx, silence, fn)
 		if err == nil {
+			g.answered()
 			return nil
 		}
 		if err := g.next(ctx, err, 0); err != nil {

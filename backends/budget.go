@@ -19,6 +19,8 @@ type budget struct {
 	tries   int
 	spent   time.Duration
 	bytes   int64 // of bodies
+	began   time.Time
+	outage  *outage // of the wrapper; nil for calls of no wrapper
 }
 
 func newBudget(p RetryPolicy, op, ref string) *budget {
@@ -35,6 +37,7 @@ func (g *budget) left() time.Duration {
 // clock starts to count time as spent; the function it gives ends that.
 func (g *budget) clock() func() {
 	start := time.Now()
+	g.began = start
 	return func() { g.spent += time.Since(start) }
 }
 
@@ -47,17 +50,22 @@ func (g *budget) next(ctx context.Context, err error, brought int64) error {
 	} else {
 		g.waits.Reset()
 	}
+	patience := g.patience(err, brought)
 	switch {
 	case ctx.Err() != nil:
 		return Ended(ctx, g.op, g.ref)
 	case !again(err):
 		return err
-	case g.tries >= g.policy.MaxAttempts:
+	case g.tries >= g.policy.MaxAttempts, patience <= 0:
 		return g.over(err)
 	}
 	pause := max(g.waits.NextBackOff(), min(RetryAfter(err), g.policy.MaxRetryAfter))
 	if pause >= g.left() {
 		return g.over(err)
+	}
+	pause = min(pause, patience)
+	if g.policy.OnRetry != nil {
+		g.policy.OnRetry(err)
 	}
 	defer g.clock()()
 	return wait(ctx, pause, g.op, g.ref)

@@ -28,6 +28,12 @@ type RetryPolicy struct {
 	// FirstWait and MaxWait are the first pause and the longest (200 ms, 10 s);
 	// pauses double and are spread by half.
 	FirstWait, MaxWait time.Duration
+	// MaxOutage bounds the time in which all calls together get no answer at all:
+	// after it each call gives up at its next failure, until one is answered.
+	// Being told to slow down is an answer. 0 is no such bound.
+	MaxOutage time.Duration
+	// OnRetry, if set, hears of each failure that is tried again.
+	OnRetry func(err error)
 	// MaxRetryAfter caps the pause that a source asks for (60 s).
 	MaxRetryAfter time.Duration
 }

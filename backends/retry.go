@@ -18,12 +18,19 @@ import (
 // Open of what is pinned by its content, may read the whole object before they
 // answer, so that no silence is too long there: their driver bounds each read.
 func WithRetry(b Backend, p RetryPolicy) Backend {
-	return &retrying{Backend: b, policy: p.filled()}
+	return &retrying{Backend: b, policy: p.filled(), outage: &outage{}}
 }
 
 type retrying struct {
 	Backend
 	policy RetryPolicy
+	outage *outage
+}
+
+func (r *retrying) budget(op, ref string) *budget {
+	g := newBudget(r.policy, op, ref)
+	g.outage = r.outage
+	return g
 }
 
 var (
@@ -32,13 +39,14 @@ var (
 )
 
 func (r *retrying) List(ctx context.Context, uri string, fn func(Info) error) error {
-	g := newBudget(r.policy, "list", uri)
+	g := r.budget("list", uri)
 	for {
 		if err := Ended(ctx, g.op, uri); err != nil {
 			return err
 		}
 		given, err := r.listOnce(ctx, g, fn)
 		if err == nil || given {
+			g.answered()
 			return err
 		}
 		if err := g.next(ctx, err, 0); err != nil {
@@ -70,7 +78,7 @@ func (r *retrying) listOnce(ctx context.Context, g *budget, fn func(Info) error)
 }
 
 func (r *retrying) Stat(ctx context.Context, obj manifest.Object) (info Info, err error) {
-	g := newBudget(r.policy, "stat", obj.Ref)
+	g := r.budget("stat", obj.Ref)
 	err = g.repeat(ctx, g.silence(obj), func(ctx context.Context) error {
 		info, err = r.Backend.Stat(ctx, obj)
 		return err
@@ -79,7 +87,7 @@ func (r *retrying) Stat(ctx context.Context, obj manifest.Object) (info Info, er
 }
 
 func (r *retrying) Digest(ctx context.Context, info Info) (full Info, err error) {
-	g := newBudget(r.policy, "digest", info.Ref)
+	g := r.budget("digest", info.Ref)
 	err = g.repeat(ctx, 0, func(ctx context.Context) error {
 		full, err = digest(ctx, r.Backend, info)
 		return err
@@ -88,7 +96,7 @@ func (r *retrying) Digest(ctx context.Context, info Info) (full Info, err error)
 }
 
 func (r *retrying) Open(ctx context.Context, obj manifest.Object, offset, length int64) (io.ReadCloser, Info, error) {
-	s := &stream{ctx: ctx, backend: r.Backend, obj: obj, pos: offset, length: length, g: newBudget(r.policy, "read", obj.Ref)}
+	s := &stream{ctx: ctx, backend: r.Backend, obj: obj, pos: offset, length: length, g: r.budget("read", obj.Ref)}
 	if err := s.start(); err != nil {
 		return nil, Info{}, err
 	}

@@ -67,6 +67,7 @@ func (s *stream) connect() error {
 		_ = body.Close() // nothing was read
 		return err
 	}
+	s.g.answered()
 	s.attempt, s.body, s.broken = a, body, nil
 	s.got, s.window, s.waited = 0, 0, 0
 	return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
+	"github.com/pinfs/pinfs/backends"
 	"github.com/pinfs/pinfs/cache"
 	"github.com/pinfs/pinfs/daemon"
 )
@@ -70,7 +71,7 @@ func (a *app) newDaemon(c *cli.Context) (*daemon.Daemon, error) {
 		return nil, err
 	}
 	slog.SetDefault(a.log) // of libraries
-	return daemon.New(daemon.Options{Cache: o, Backend: a.drivers(c), Settings: settings(c), OpenRegistry: openRegistry,
+	return daemon.New(daemon.Options{Cache: o, Backend: a.drivers(c, backends.RetryPolicy{}), Settings: settings(c), OpenRegistry: openRegistry,
 		Version: buildName(), Logger: a.log})
 }
 

@@ -50,13 +50,14 @@ func (a *app) get(c *cli.Context) error {
 		return err
 	}
 	defer o.close()
-	b := a.drivers(c)
+	bar := a.progress(c, "downloading")
+	defer bar.end()
+	b := a.drivers(c, impatient(bar))
 	defer b.Close()
 	root := c.String("root")
 	if root == "" {
 		root = filepath.Join("artifacts", o.version.Name())
 	}
-	bar := a.progress(c, "downloading")
 	result, err := download.Get(c.Context, download.GetOptions{Snapshot: o.snap, Backend: b, Root: root,
 		PathPrefix: c.String("path-prefix"), Progress: bar.downloaded})
 	bar.end()

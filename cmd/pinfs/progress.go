@@ -61,6 +61,15 @@ func (b *bar) downloaded(p download.Progress) {
 	b.set(p.Files, p.TotalFiles, note)
 }
 
+// retrying shows why it takes longer.
+func (b *bar) retrying(err error) {
+	if b.files == nil {
+		return
+	}
+	note := "retrying: " + scrub(oneLine(err.Error()))
+	b.note.Store(&note)
+}
+
 // set shows done of total, and a note.
 func (b *bar) set(done, total int64, note string) {
 	if b.files == nil {
@@ -71,13 +80,14 @@ func (b *bar) set(done, total int64, note string) {
 	b.files.SetCurrent(done)
 }
 
-// end removes the bar.
+// end removes the bar. It may be called again.
 func (b *bar) end() {
 	if b.container == nil {
 		return
 	}
 	b.files.Abort(true)
 	b.container.Wait()
+	b.container, b.files = nil, nil
 }
 
 func isTerminal(f *os.File) bool {

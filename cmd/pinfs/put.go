@@ -105,9 +105,10 @@ func (a *app) put(c *cli.Context) error {
 		return err
 	}
 	defer r.Close()
-	b := a.drivers(c)
-	defer b.Close()
 	bar := a.progress(c, "tracking")
+	defer bar.end()
+	b := a.drivers(c, impatient(bar))
+	defer b.Close()
 	result, err := publish.Put(c.Context, publish.Options{
 		Registry: r, Backend: b, Name: t.name, Type: t.typ, Aliases: t.aliases, Description: t.description,
 		Metadata: t.metadata, By: by(), Run: env("PINFS_RUN", "WANDB_RUN_ID"), Sources: sources,

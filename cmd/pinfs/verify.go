@@ -66,9 +66,10 @@ func (a *app) verify(c *cli.Context) error {
 	if c.Bool("local") {
 		return a.verifyLocal(c, o)
 	}
-	b := a.drivers(c)
-	defer b.Close()
 	bar := a.progress(c, "verifying")
+	defer bar.end()
+	b := a.drivers(c, impatient(bar))
+	defer b.Close()
 	result, err := download.Verify(c.Context, download.VerifyOptions{Snapshot: o.snap, Backend: b, Progress: bar.downloaded})
 	bar.end()
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -21,12 +22,21 @@ const (
 	maxFiles      = 64 // each an open file
 )
 
+// maxOutage is how long a command goes on while a source gives no answer at all.
+// Mounts have the patience of backends.RetryPolicy for each read.
+const maxOutage = 12 * time.Second
+
+// impatient is the policy of commands that somebody waits for.
+func impatient(b *bar) backends.RetryPolicy {
+	return backends.RetryPolicy{MaxOutage: maxOutage, OnRetry: b.retrying}
+}
+
 // drivers is where every scheme gets its driver. The caller closes the result.
-func (a *app) drivers(c *cli.Context) backends.Backend {
-	s3 := &lazy{open: func(ctx context.Context) (backends.Backend, error) { return s3store.New(ctx, s3Options(c)) }}
+func (a *app) drivers(c *cli.Context, retry backends.RetryPolicy) backends.Backend {
+	s3 := &lazy{open: func(ctx context.Context) (backends.Backend, error) { return s3store.New(ctx, s3Options(c, retry)) }}
 	mux := backends.NewMux(map[string]backends.Backend{
-		"s3":   backends.Wrap(s3, backends.Options{Limit: maxS3Requests}),
-		"file": backends.Wrap(filestore.New(), backends.Options{Limit: maxFiles}),
+		"s3":   backends.Wrap(s3, backends.Options{Retry: retry, Limit: maxS3Requests}),
+		"file": backends.Wrap(filestore.New(), backends.Options{Retry: retry, Limit: maxFiles}),
 	})
 	if c.Bool(flagOffline) {
 		return &offline{mux}
@@ -34,13 +44,14 @@ func (a *app) drivers(c *cli.Context) backends.Backend {
 	return mux
 }
 
-func s3Options(c *cli.Context) s3store.Options {
+func s3Options(c *cli.Context, retry backends.RetryPolicy) s3store.Options {
 	o := s3store.Options{
 		Endpoint:      c.String(flagS3Endpoint),
 		Region:        c.String(flagS3Region),
 		Anonymous:     c.Bool(flagS3Anonymous),
 		RequesterPays: c.Bool(flagS3Pays),
 		MaxConns:      maxS3Requests,
+		Retry:         retry,
 	}
 	if c.IsSet(flagS3PathStyle) {
 		style := c.Bool(flagS3PathStyle)
