@@ -26,8 +26,13 @@ export PINFS_REGISTRY=file://$work/registry PINFS_CACHE_DIR=$work/cache PINFS_PR
 mkdir -p "$data" "$v0" "$fresh" "$both"
 
 say "A real directory: $src"
+[ -d "$src" ] || fail "DEMO_SRC is no directory: $src"
 cp -r "$src/." "$data"
+odd=$(find "$data" ! -type f ! -type d -print -delete | tr -dc '\n' | wc -c)
+[ "$odd" = 0 ] || echo "left out: $odd symbolic links and special files; put refuses what it can't track, and names it"
+find "$data" -mindepth 1 -type d -empty -delete # a version is a list of files
 files=$(find "$data" -type f | wc -l)
+[ "$files" != 0 ] || fail "no file is in $src"
 echo "$files files, $(du -sh "$data" | cut -f1)"
 
 say "Track it: the data stays where it is, the version is a list of pins"
@@ -40,7 +45,7 @@ diff -r "$data" "$v0" || fail "the mount differs from the source"
 echo "$files files are the same"
 
 say "Change one file at the source, track again: v1"
-victim=$(cd "$data" && find . -type f -size +1k -printf '%P\n' | LC_ALL=C sort | sed -n 1p)
+victim=$(cd "$data" && find . -type f ! -name $'*\n*' -printf '%P\n' | LC_ALL=C sort | sed -n 1p)
 cp "$data/$victim" "$work/before"
 printf 'changed after v0 was recorded\n' >>"$data/$victim"
 run put --name demo/source --type dataset --max-objects 0 "$data"
