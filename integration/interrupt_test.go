@@ -194,20 +194,21 @@ func TestKilledPut(t *testing.T) {
 	count, killed, complete, left := 2, 0, 0, 0
 	for round := 0; killed < kills; round++ {
 		if round > 5*kills {
-			t.Fatalf("only %d of %d kills came before the end of the put", killed, round)
+			t.Fatalf("only %d of %d kills came before the commit", killed, round)
 		}
 		write(t, filepath.Join(top, "round"), itoa(round))
 		put := h.start("put", "--name", "stop/kill", "--type", "dataset", top)
 		time.Sleep(rand.N(took))
 		put.signal(syscall.SIGKILL)
-		if r := put.end(); r.code == -1 {
+		r, n := put.end(), len(h.versionsOf("stop/kill"))
+		switch {
+		case n == count+1:
+			complete++
+		case n != count || r.code != -1:
+			t.Fatalf("round %d: exit %d with %d versions, want %d or one more", round, r.code, n, count)
+		default:
 			killed++
 		}
-		n := len(h.versionsOf("stop/kill"))
-		if n != count && n != count+1 {
-			t.Fatalf("round %d: %d versions, want %d or one more", round, n, count)
-		}
-		complete += n - count
 		left += agedTemporaries(t, h)
 		p := h.put("stop/kill", top)
 		if p.Version != "v"+itoa(count) || p.New != (n == count) || p.Files != files+1 {
@@ -227,7 +228,7 @@ func TestKilledPut(t *testing.T) {
 		t.Errorf("%d digests, want %d", len(digests), count)
 	}
 	h.must("get", "stop/kill", "--root", filepath.Join(h.dir, "got"))
-	t.Logf("%d kills: %d after the commit, %d left something in the registry's .tmp", killed, complete, left)
+	t.Logf("%d kills before and %d after the commit; %d left something in the registry's .tmp", killed, complete, left)
 }
 
 // agedTemporaries makes what a killed process left older than what a living one

@@ -53,7 +53,7 @@ func getOf(suffix string) func(*http.Request) bool {
 
 // running is a command in the background.
 type running struct {
-	t           *testing.T
+	t           testing.TB
 	cmd         *exec.Cmd
 	out, errs   bytes.Buffer
 	description string
@@ -125,7 +125,7 @@ func (h *host) allAtOnce(n int, args func(i int) []string) []result {
 }
 
 // eventually waits for something that is about to happen.
-func eventually(t *testing.T, what string, happened func() bool) {
+func eventually(t testing.TB, what string, happened func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
 	for !happened() {
