@@ -57,7 +57,7 @@ fuzz: ## each fuzz target for FUZZTIME (10m)
 	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg; done; done
 
 bench: ## Go benchmarks of the rooms
-	$(GO) test -run '^$$' -bench . -benchmem ./manifest/... ./cache ./fusefs
+	$(GO) test -run '^$$' -bench . -benchmem ./manifest/... ./cache ./fusefs ./integration
 
 clean: ## removes what was built
 	rm -rf bin

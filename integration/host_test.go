@@ -19,7 +19,7 @@ const commandDeadline = 2 * time.Minute
 
 // host is one machine as pinfs sees it: a registry, a cache, an environment.
 type host struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 	env []string
 	// enter is a program with its arguments that runs the command, if any.
@@ -33,7 +33,7 @@ type result struct {
 }
 
 // newHost makes a host with an empty registry and cache that can reach the S3 server.
-func newHost(t *testing.T) *host {
+func newHost(t testing.TB) *host {
 	t.Helper()
 	dir := t.TempDir()
 	env := append(os.Environ(),
@@ -116,19 +116,26 @@ func (h *host) put(name string, args ...string) put {
 // mount point.
 func (h *host) mount(args ...string) string {
 	h.t.Helper()
-	dir := filepath.Join(h.t.TempDir(), "mnt")
+	dir, umount := h.mountUntil(args...)
+	h.t.Cleanup(umount)
+	return dir
+}
+
+// mountUntil mounts in the background. It gives the mount point and what unmounts it.
+func (h *host) mountUntil(args ...string) (dir string, umount func()) {
+	h.t.Helper()
+	dir = filepath.Join(h.t.TempDir(), "mnt")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		h.t.Fatal(err)
 	}
 	h.must(append(append([]string{"mount"}, args...), dir)...)
-	h.t.Cleanup(func() {
+	return dir, func() {
 		if r := h.run("umount", dir); r.code != 0 {
 			h.t.Errorf("umount: exit %d: %s", r.code, r.stderr)
 			h.run("umount", "--lazy", dir)
 		}
 		h.waitGone()
-	})
-	return dir
+	}
 }
 
 // waitGone waits until no daemon holds the host's cache directory any more.
@@ -175,7 +182,7 @@ func (h *host) status() status {
 }
 
 // program runs a program of the system and fails the test unless it exits with 0.
-func program(t *testing.T, dir, name string, args ...string) string {
+func program(t testing.TB, dir, name string, args ...string) string {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {
 		t.Fatalf("%s is missing: run integration/tools.sh install test", name)
@@ -200,7 +207,7 @@ func tail(s string, n int) string {
 
 // wantOneLine checks that a failed command said why in one line that starts as
 // all do and holds the words.
-func wantOneLine(t *testing.T, r result, code int, words ...string) {
+func wantOneLine(t testing.TB, r result, code int, words ...string) {
 	t.Helper()
 	text := strings.TrimSuffix(r.stderr, "\n")
 	if r.code != code {
@@ -217,7 +224,7 @@ func wantOneLine(t *testing.T, r result, code int, words ...string) {
 }
 
 // write makes a file with its parent directories.
-func write(t *testing.T, path, content string) {
+func write(t testing.TB, path, content string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
@@ -228,7 +235,7 @@ func write(t *testing.T, path, content string) {
 }
 
 // read reads a file that must be readable.
-func read(t *testing.T, path string) []byte {
+func read(t testing.TB, path string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {

@@ -84,7 +84,7 @@ func TestWalk(t *testing.T) {
 }
 
 // walk lists and stats everything below dir.
-func walk(t *testing.T, dir string, want int) time.Duration {
+func walk(t testing.TB, dir string, want int) time.Duration {
 	t.Helper()
 	start := time.Now()
 	out := program(t, dir, "find", ".", "-type", "f", "-size", "-2", "-printf", ".")
@@ -96,7 +96,7 @@ func walk(t *testing.T, dir string, want int) time.Duration {
 }
 
 // writeManifest writes W&B's JSON with n entries in directories of 1,000.
-func writeManifest(t *testing.T, file string, n int) {
+func writeManifest(t testing.TB, file string, n int) {
 	t.Helper()
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_EXCL, fs.FileMode(0o644))
 	if err != nil {

@@ -32,7 +32,7 @@ func (h *host) cacheAt(name string) *host {
 }
 
 // newBucket makes a bucket whose name no other test has.
-func newBucket(t *testing.T, versioned bool) string {
+func newBucket(t testing.TB, versioned bool) string {
 	t.Helper()
 	name := "test-" + strings.ToLower(crand.Text()[:12])
 	shared.s3.CreateBucket(t, name, versioned)
@@ -137,7 +137,7 @@ func eventually(t testing.TB, what string, happened func() bool) {
 }
 
 // emptyDir makes a directory to mount on.
-func emptyDir(t *testing.T) string {
+func emptyDir(t testing.TB) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "mnt")
 	if err := os.Mkdir(dir, 0o755); err != nil {
@@ -147,7 +147,7 @@ func emptyDir(t *testing.T) string {
 }
 
 // isMounted tells whether something is mounted at dir.
-func isMounted(t *testing.T, dir string) bool {
+func isMounted(t testing.TB, dir string) bool {
 	t.Helper()
 	var point, above syscall.Stat_t
 	if err := syscall.Lstat(filepath.Dir(dir), &above); err != nil {
@@ -165,7 +165,7 @@ func alive(pid int) bool {
 }
 
 // forgetPages makes the kernel ask for file contents again.
-func forgetPages(t *testing.T) {
+func forgetPages(t testing.TB) {
 	t.Helper()
 	if err := os.WriteFile("/proc/sys/vm/drop_caches", []byte("3"), 0); err != nil {
 		t.Fatalf("%v: these tests need root", err)
@@ -181,7 +181,7 @@ func randomBytes(n int, seed byte) []byte {
 }
 
 // putAll puts objects, some at a time.
-func putAll(t *testing.T, bucket string, objects map[string][]byte) {
+func putAll(t testing.TB, bucket string, objects map[string][]byte) {
 	t.Helper()
 	var all sync.WaitGroup
 	slots := make(chan struct{}, 8)
