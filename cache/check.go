@@ -86,7 +86,7 @@ func (c *Cache) checkSmall(ctx context.Context, o *object) (LocalCheck, error) {
 	}
 	if want, ok := o.sumHere(); ok {
 		l.Check = string(want.Alg)
-		h := newHash(want.Alg)
+		h := want.Alg.New()
 		h.Write(content)
 		if l.whole(want, h) {
 			return l, nil
@@ -125,7 +125,7 @@ func (c *Cache) checkLarge(ctx context.Context, o *object) (LocalCheck, error) {
 	want, ok := o.sumHere()
 	var h hash.Hash
 	if ok && l.Complete {
-		h = newHash(want.Alg)
+		h = want.Alg.New()
 	}
 	read, bad, err := c.checkBlocks(ctx, o, h)
 	switch {
@@ -136,7 +136,7 @@ func (c *Cache) checkLarge(ctx context.Context, o *object) (LocalCheck, error) {
 	case h != nil && read == o.size: // else some of it was dropped meanwhile
 		l.Check = string(want.Alg)
 		if !l.whole(want, h) {
-			c.mismatch(ctx, o, gen, compare(o.Object, want, h.Sum(nil)))
+			c.mismatch(ctx, o, gen, o.CheckSum(op, want, h.Sum(nil)))
 		}
 	}
 	return l, nil

@@ -141,11 +141,11 @@ func (ps *pass) receive(w *watch, buf []byte) error {
 	if want.Alg == "" { // can't be: what is gated has a checksum, or had one
 		return &manifest.Error{Kind: manifest.KindCorrupt, Op: op, Ref: o.Ref, Msg: "failed its check, and the source offers no checksum any more"}
 	}
-	h := newHash(want.Alg)
+	h := want.Alg.New()
 	if err := ps.stream(w, body, h, buf); err != nil {
 		return err
 	}
-	return compare(o.Object, want, h.Sum(nil))
+	return o.CheckSum(op, want, h.Sum(nil))
 }
 
 // stream reads the body to its end, a buffer at a time.

@@ -1,35 +1,11 @@
 package cache
 
 import (
-	"bytes"
-	"crypto/md5"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
-	"encoding/hex"
-	"hash"
 	"hash/crc32"
-	"hash/crc64"
 
 	"github.com/pinfs/pinfs/manifest"
 )
-
-// nvme is the polynomial of CRC-64/NVME, reflected.
-const nvme = 0x9a6c9329ac4bc9b5
-
-func newHash(alg manifest.SumAlg) hash.Hash {
-	switch alg {
-	case manifest.SumMD5:
-		return md5.New()
-	case manifest.SumSHA256:
-		return sha256.New()
-	case manifest.SumCRC32C:
-		return crc32.New(castagnoli())
-	case manifest.SumCRC64NVME:
-		return crc64.New(crc64.MakeTable(nvme))
-	}
-	return nil
-}
 
 // pickSum chooses what the whole is checked against: what the manifest records
 // above all, else the cheapest that the source offers.
@@ -39,7 +15,7 @@ func pickSum(obj manifest.Object, offered []manifest.Sum) (manifest.Sum, bool) {
 	}
 	for _, alg := range []manifest.SumAlg{manifest.SumCRC32C, manifest.SumCRC64NVME, manifest.SumSHA256, manifest.SumMD5} {
 		for _, sum := range offered {
-			if sum.Alg == alg && len(sum.Value) == newHash(alg).Size() {
+			if sum.Alg == alg && len(sum.Value) == alg.New().Size() {
 				return sum, true
 			}
 		}
@@ -47,23 +23,11 @@ func pickSum(obj manifest.Object, offered []manifest.Sum) (manifest.Sum, bool) {
 	return manifest.Sum{}, false
 }
 
-// compare gives the error of an object whose checksum is got instead of want.
-func compare(obj manifest.Object, want manifest.Sum, got []byte) error {
-	if bytes.Equal(want.Value, got) {
-		return nil
-	}
-	if manifest.Scheme(obj.Ref) == "file" && want.Alg == manifest.SumMD5 {
-		return manifest.LocalMismatch(op, obj.Ref, base64.StdEncoding.EncodeToString(want.Value), base64.StdEncoding.EncodeToString(got))
-	}
-	return &manifest.Error{Kind: manifest.KindCorrupt, Op: op, Ref: obj.Ref, Msg: "checksum " + string(want.Alg) + " differs",
-		Expected: hex.EncodeToString(want.Value), Found: hex.EncodeToString(got)}
-}
-
 // checkBytes checks a whole object in memory.
 func checkBytes(obj manifest.Object, want manifest.Sum, data []byte) error {
-	h := newHash(want.Alg)
+	h := want.Alg.New()
 	h.Write(data)
-	return compare(obj, want, h.Sum(nil))
+	return obj.CheckSum(op, want, h.Sum(nil))
 }
 
 // crcWhole joins the CRC32Cs of consecutive blocks into that of all size bytes,

@@ -154,7 +154,7 @@ func (c *Cache) runCheck(ctx context.Context, o *object, gen uint64, polite bool
 	if err != nil {
 		return ignoreDamage(err)
 	}
-	if err := compare(o.Object, want, got); err != nil {
+	if err := o.CheckSum(op, want, got); err != nil {
 		c.mismatch(ctx, o, gen, err)
 		return err
 	}
@@ -194,7 +194,7 @@ func (c *Cache) hashStored(ctx context.Context, o *object, alg manifest.SumAlg, 
 		return nil, err
 	}
 	defer c.budget.put(buf)
-	h := newHash(alg)
+	h := alg.New()
 	for off := int64(0); off < o.size; off += passBuffer {
 		if polite {
 			c.giveWay(ctx)

@@ -1,9 +1,7 @@
 package manifest
 
 import (
-	"crypto/md5"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 )
 
@@ -72,43 +70,4 @@ func (o Object) Key() [sha256.Size]byte {
 	binary.LittleEndian.PutUint64(n[:], uint64(o.Size))
 	h.Write(n[:])
 	return [sha256.Size]byte(h.Sum(nil))
-}
-
-// SumAlg names a checksum over the whole content of an object.
-type SumAlg string
-
-// The algorithms that sources offer.
-const (
-	SumMD5       SumAlg = "md5"
-	SumCRC32C    SumAlg = "crc32c"
-	SumCRC64NVME SumAlg = "crc64nvme"
-	SumSHA256    SumAlg = "sha256"
-)
-
-// Sum is a checksum over the whole content of an object; Value is the raw bytes,
-// big endian for CRCs.
-type Sum struct {
-	Alg   SumAlg
-	Value []byte
-}
-
-// Sum gives the content checksum that the manifest itself records, if its digest
-// is one: the MD5 of file references, of W&B's own files and of older GCS
-// manifests. An S3 ETag is none by itself, since only the source knows how it
-// was made; the drivers say so in backends.Info.Sums.
-func (o Object) Sum() (Sum, bool) {
-	switch Scheme(o.Ref) {
-	case "gs", "":
-	case "file":
-		if standsForNoMD5(o.Ref, o.Digest, o.Size) {
-			return Sum{}, false
-		}
-	default:
-		return Sum{}, false
-	}
-	raw, err := base64.StdEncoding.DecodeString(o.Digest)
-	if err != nil || len(raw) != md5.Size {
-		return Sum{}, false
-	}
-	return Sum{SumMD5, raw}, true
 }

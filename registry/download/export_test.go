@@ -4,7 +4,7 @@ import "github.com/pinfs/pinfs/manifest"
 
 // SumOf hashes data; nil for an algorithm that isn't known.
 func SumOf(alg manifest.SumAlg, data string) []byte {
-	h := newHash(alg)
+	h := alg.New()
 	if h == nil {
 		return nil
 	}

@@ -554,7 +554,7 @@ func TestEverySumIsChecked(t *testing.T) {
 			if len(r.Failed) != 1 || r.Failed[0].Path != "bad" {
 				t.Fatalf("%s: got %+v", alg, r)
 			}
-			wantError(t, r.Failed[0].Err, manifest.KindCorrupt, string(alg)+":")
+			wantError(t, r.Failed[0].Err, manifest.KindCorrupt, string(alg)+" differs")
 		}
 	}
 }

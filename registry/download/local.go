@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -165,6 +166,9 @@ func placeError(p string, err error) error {
 func folderError(p string, err error) error {
 	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, fs.ErrExist) {
 		return local(&manifest.Error{Kind: manifest.KindInvalid, Op: "get", Ref: p, Msg: "a file is in the place of its directory", Err: err})
+	}
+	if strings.Contains(err.Error(), "path escapes from parent") { // os has no name for it
+		return &manifest.Error{Kind: manifest.KindInvalid, Op: "get", Ref: p, Msg: "a symbolic link in its place leads out of the directory"}
 	}
 	return placeError(p, err)
 }
