@@ -22,7 +22,12 @@ type app struct {
 
 // run does what args say and gives the exit code.
 func (a *app) run(ctx context.Context, args []string) int {
+	out := &checkedWriter{w: a.stdout}
+	a.stdout = out
 	err := a.do(ctx, args)
+	if err == nil {
+		err = out.err
+	}
 	// A canceled command ends as one, however the error that this caused looks.
 	if err != nil && ctx.Err() != nil && manifest.KindOf(err) != manifest.KindCanceled {
 		err = &manifest.Error{Kind: manifest.KindCanceled, Msg: "interrupted", Err: err}

@@ -45,7 +45,7 @@ func readYAML(path string, flags []cli.Flag) (map[any]any, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, usage("config", path, err.Error(), "")
+		return nil, usage("config", path, err.Error(), "make it readable, or set XDG_CONFIG_HOME to another directory")
 	}
 	var values map[any]any
 	if err := yaml.Unmarshal(data, &values); err != nil {

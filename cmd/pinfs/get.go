@@ -71,8 +71,9 @@ func (a *app) printGot(c *cli.Context, r download.GetResult) error {
 	record := getRecord{Root: r.Root, Files: r.Files, Bytes: r.Bytes, Failed: []failedRecord{}}
 	slices.SortFunc(r.Failed, func(a, b download.Failure) int { return strings.Compare(a.Path, b.Path) })
 	for _, f := range r.Failed {
-		record.Failed = append(record.Failed, failedRecord{f.Path, scrub(f.Err.Error())})
-		fmt.Fprintf(a.stderr, "pinfs: get: %s: %s\n", oneLine(f.Path), scrub(oneLine(f.Err.Error())))
+		why := strings.TrimPrefix(scrub(f.Err.Error()), "get: "+f.Path+": ")
+		record.Failed = append(record.Failed, failedRecord{f.Path, why})
+		fmt.Fprintf(a.stderr, "pinfs: get: %s: %s\n", oneLine(f.Path), oneLine(why))
 	}
 	if more := r.FailedCount - int64(len(r.Failed)); more > 0 {
 		fmt.Fprintf(a.stderr, "pinfs: get: and %s more\n", count(more, "file"))

@@ -46,6 +46,7 @@ func (a *app) ls(c *cli.Context) error {
 	if len(args) == 0 {
 		return a.lsProjects(c, r)
 	}
+	args[0] = strings.TrimSuffix(args[0], "/")
 	if isWord(args[0]) {
 		isProject, err := isProject(c, r, "ls", args[0])
 		if err != nil {

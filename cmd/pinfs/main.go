@@ -5,9 +5,14 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 func main() { os.Exit(run()) }
+
+// sameSignal is how long a further signal is taken for the first one: timeout(1)
+// and some shells send it to the process and to its group.
+const sameSignal = 300 * time.Millisecond
 
 // run does one command under the signals: the first SIGINT or SIGTERM cancels
 // its context, so that it cleans up; after that they have their default effect,
@@ -15,7 +20,7 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
 	defer stop()
-	defer context.AfterFunc(ctx, stop)()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(sameSignal, stop) })()
 	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	return a.run(ctx, os.Args)
 }

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -102,7 +105,10 @@ func (a *app) printMounted(c *cli.Context, m daemon.MountReply) error {
 // registry, so that a wrong name starts no daemon.
 func (a *app) mountRequest(c *cli.Context, args []string) (daemon.MountRequest, error) {
 	var req daemon.MountRequest
-	var err error
+	err := lacksDir(args)
+	if err != nil {
+		return req, err
+	}
 	if req.Dir, err = daemon.MountPoint(args[len(args)-1]); err != nil {
 		return req, err
 	}
@@ -127,6 +133,20 @@ func (a *app) mountRequest(c *cli.Context, args []string) (daemon.MountRequest, 
 		req.Project, req.Ref, err = a.selection(c, args[0])
 	}
 	return req, err
+}
+
+// lacksDir is the error for a version alone, unless it is a directory's name.
+func lacksDir(args []string) error {
+	if len(args) != 1 || !strings.Contains(args[0], ":") {
+		return nil
+	}
+	if _, err := manifest.ParseName(args[0]); err != nil {
+		return nil
+	}
+	if _, err := os.Stat(args[0]); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return usage("mount", args[0], "the mount point is missing", "pinfs mount "+args[0]+" DIR")
 }
 
 func verifyMode(text string) (string, error) {

@@ -13,6 +13,21 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
+// checkedWriter keeps the first error, so that output that was lost, on a full
+// disk say, is never taken for a success.
+type checkedWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (c *checkedWriter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	if c.err == nil {
+		c.err = err
+	}
+	return n, err
+}
+
 // printJSON prints v as the one JSON value of this run.
 func (a *app) printJSON(v any) error {
 	e := json.NewEncoder(a.stdout)

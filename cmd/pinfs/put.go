@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 
 	"github.com/urfave/cli/v2"
 
@@ -116,9 +118,25 @@ func (a *app) put(c *cli.Context) error {
 	})
 	bar.end()
 	if err != nil {
-		return err
+		return meantPath(err, args)
 	}
 	return a.printResult(c, result)
+}
+
+// meantPath adds a hint when an argument that was read as NAME=URI is a path.
+func meantPath(err error, args []string) error {
+	var typed *manifest.Error
+	if !errors.As(err, &typed) || typed.Kind != manifest.KindNoSource {
+		return err
+	}
+	for _, arg := range args {
+		if _, missing := os.Lstat(arg); missing == nil && publish.ParseSource(arg).Name != "" {
+			with := *typed
+			with.Hint = "write ./" + arg + " if that path is meant; NAME=URI gives a name"
+			return &with
+		}
+	}
+	return err
 }
 
 // resultRecord is the JSON of put and import.

@@ -73,6 +73,10 @@ func onlyAt(s *daemon.Status, dir string) error {
 			s.Errors = append(s.Errors, f)
 		}
 	}
+	if s.Daemon == nil {
+		return &manifest.Error{Kind: manifest.KindNotFound, Op: "status", Ref: dir, Msg: "no daemon runs for " + s.Cache.Dir,
+			Hint: "pinfs mount starts one, and takes over what a dead one left"}
+	}
 	if len(s.Mounts) == 0 {
 		return &manifest.Error{Kind: manifest.KindNotFound, Op: "status", Ref: dir, Msg: "the daemon of " + s.Cache.Dir + " has no mount there",
 			Hint: "pinfs status lists its mounts"}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"io/fs"
+	"os"
 
 	"github.com/urfave/cli/v2"
 
@@ -43,6 +45,9 @@ func (a *app) umount(c *cli.Context) error {
 	}
 	err = daemon.NewClient(cache).Unmount(c.Context, dir, c.Bool("lazy"))
 	if errors.Is(err, daemon.ErrNoDaemon) || manifest.KindOf(err) == manifest.KindNotFound {
+		if _, missing := os.Lstat(dir); errors.Is(missing, fs.ErrNotExist) {
+			return usage("umount", args[0], "no such directory", "pinfs status lists the mounts")
+		}
 		err = fusefs.Unmount(c.Context, dir, c.Bool("lazy"))
 	}
 	return err
