@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -89,6 +90,30 @@ func TestEvictionSparesReaders(t *testing.T) {
 	wg.Wait()
 	if got := c.Stats(); got.Evicted == 0 || got.Used > o.Size {
 		t.Errorf("evicted %d, used %d: want evictions, and at most %d", got.Evicted, got.Used, o.Size)
+	}
+}
+
+// TestPiecesOvertakeEachOther: the kernel asks for several pieces at once. What is
+// not kept is fetched once all the same.
+func TestPiecesOvertakeEachOther(t *testing.T) {
+	const size, piece = 48 << 20, 1 << 20
+	s := newSource()
+	o := options(t.TempDir(), s)
+	o.Size = 1 << 20 // all of it goes through memory
+	c := open(t, o)
+	data := content(1, size)
+	obj := s.put(ref(1), data)
+	buf := make([]byte, piece)
+	for start := int64(0); start < size; start += 4 * piece {
+		for _, i := range []int64{1, 0, 3, 2} {
+			off := start + i*piece
+			if n, err := c.ReadAt(t.Context(), obj, buf, off); err != nil || !bytes.Equal(buf[:n], data[off:off+piece]) {
+				t.Fatalf("ReadAt(%d): got %d, %v", off, n, err)
+			}
+		}
+	}
+	if _, got := s.asked(); got > size+4*piece {
+		t.Errorf("asked for %d bytes of an object of %d", got, size)
 	}
 }
 

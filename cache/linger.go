@@ -28,7 +28,7 @@ type lingerer struct {
 // add takes over p from its fetch.
 func (l *lingering) add(o *object, p *part) {
 	close(p.settled)
-	if l.c.budget.waiting.Load() > 0 || l.c.ctx.Err() != nil {
+	if p.consumed() || l.c.budget.waiting.Load() > 0 || l.c.ctx.Err() != nil {
 		l.drop(lingerer{o, p})
 		return
 	}
@@ -46,9 +46,11 @@ func (l *lingering) drop(x lingerer) {
 	l.c.unref(x.p)
 }
 
-// consumed drops p when a reader got to its end.
-func (l *lingering) consumed(p *part, upTo int64) {
-	if upTo < p.end() {
+// consumed notes a read of n bytes of p and drops it when there were as many as
+// it has: the kernel asks for several pieces at once, and the last one may come
+// before others.
+func (l *lingering) consumed(p *part, n int64) {
+	if p.taken.Add(n); !p.consumed() {
 		return
 	}
 	l.mu.Lock()

@@ -21,7 +21,8 @@ type part struct {
 	ready  atomic.Int64 // bytes that may be served
 	// arrived counts every byte, served or not: what a wait sees as progress.
 	arrived atomic.Int64
-	buf     []byte // set before ready is
+	taken   atomic.Int64 // bytes that readers got, each time counted
+	buf     []byte       // set before ready is
 	crc     []uint32
 	keep    bool
 	// verified: the whole matched its checksum; set by the fetch.
@@ -47,6 +48,9 @@ func newPart(off, n int64, whole, keep bool) *part {
 	p.refs.Store(1)
 	return p
 }
+
+// consumed tells whether readers got as many bytes as p has.
+func (p *part) consumed() bool { return p.taken.Load() >= p.n }
 
 func (p *part) end() int64 { return p.off + p.n }
 

@@ -141,7 +141,7 @@ func (c *Cache) readSegs(ctx context.Context, o *object, st *step, p []byte, off
 		}
 		if s.part != nil {
 			c.unref(s.part)
-			c.linger.consumed(s.part, s.end)
+			c.linger.consumed(s.part, s.end-s.off)
 		}
 	}
 	return bad, waited, err
