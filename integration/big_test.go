@@ -48,7 +48,7 @@ func TestBigObject(t *testing.T) {
 	if traffic.Peak < 4 {
 		t.Errorf("at most %d GETs at once, want at least 4", traffic.Peak)
 	}
-	if traffic.Bytes > bigSize*5/4 {
+	if traffic.Bytes > bigSize*33/32 {
 		t.Errorf("%d bytes were fetched for %d", traffic.Bytes, bigSize)
 	}
 	if memory > 512<<20 {
