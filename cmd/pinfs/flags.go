@@ -47,7 +47,7 @@ func placeFlags() []cli.Flag {
 		text(catPlaces, flagRegistry, "`URL` of the registry: file:///DIR", "file://"+defaultRegistry()),
 		text(catPlaces, flagProject, "`PROJECT` of names that have none", "default", "WANDB_PROJECT"),
 		text(catCache, flagCacheDir, "`DIR` that keeps what mounts have read", defaultCacheDir()),
-		text(catCache, flagCacheSize, "`SIZE` that the cache may take: 10G, 512MiB", "50GiB, or half of what is free if less"),
+		text(catCache, flagCacheSize, "`SIZE` that the cache may take: 10G, 512MiB", "50GiB, or half of the file system if less"),
 		text(catCache, flagMinFree, "`SIZE` that the cache leaves free on its file system", "1GiB, or a twentieth of it if less"),
 		text(catCache, flagVerify, "what mounts serve: `MODE` fill, blocks as they arrive, the whole checked when it is there; strict, nothing before the whole was verified", "fill"),
 		toggle(catPlaces, flagOffline, "ask no source: only what is cached can be read"),

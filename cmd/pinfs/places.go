@@ -9,7 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The cache takes as much as is given here, or half of what is free if less.
+// The cache takes as much as is given here, or half of the file system if less.
+// What is free now does not count: then a cache that is full would shrink at
+// every start. --min-free keeps room for others.
 const defaultCacheSize = 50 << 30 // bytes
 
 // defaultRegistry is the directory of the registry: the host's for root, else
@@ -59,5 +61,5 @@ func roomFor(dir string) int64 {
 		}
 		dir = filepath.Dir(dir)
 	}
-	return min(defaultCacheSize, int64(fs.Bavail)*fs.Bsize/2)
+	return min(defaultCacheSize, int64(fs.Blocks)*fs.Bsize/2)
 }
