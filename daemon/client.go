@@ -139,6 +139,7 @@ func (c *Client) MountOrStart(ctx context.Context, req MountRequest, start func(
 	ctx, cancel := context.WithTimeout(ctx, mountWait)
 	defer cancel()
 	var busySince time.Time
+	tried := false
 	try := func() (MountReply, error) {
 		answer, err := c.Mount(ctx, req)
 		if err == errClosing {
@@ -147,6 +148,7 @@ func (c *Client) MountOrStart(ctx context.Context, req MountRequest, start func(
 		if !errors.Is(err, ErrNoDaemon) {
 			return answer, permanent(err)
 		}
+		tried = true
 		err = start(ctx)
 		switch {
 		case err == nil:
@@ -162,7 +164,12 @@ func (c *Client) MountOrStart(ctx context.Context, req MountRequest, start func(
 		return answer, err
 	}
 	pauses := &backoff.ExponentialBackOff{InitialInterval: 10 * time.Millisecond, Multiplier: 1.5, RandomizationFactor: 0.5, MaxInterval: time.Second}
-	return backoff.Retry(ctx, try, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(mountWait))
+	answer, err := backoff.Retry(ctx, try, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(mountWait))
+	if err != nil && tried && ctx.Err() != nil {
+		req.Token = rand.Text() // of no mount: the daemon only learns that no first one comes
+		c.cancel(context.WithoutCancel(ctx), req)
+	}
+	return answer, err
 }
 
 func permanent(err error) error {

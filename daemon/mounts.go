@@ -283,8 +283,10 @@ func (d *Daemon) mountedAt(dir string) *mount {
 }
 
 // Cancel ends the mount that a request made, or is about to make, if its client
-// no longer wants it. Mounts of other requests at the same place stay.
+// no longer wants it. Mounts of other requests at the same place stay. A daemon
+// that was started for that request alone ends.
 func (d *Daemon) Cancel(ctx context.Context, dir, token string) {
+	defer d.wake()
 	d.mu.Lock()
 	m := d.mounts[dir]
 	d.mu.Unlock()

@@ -48,11 +48,29 @@ func Start(ctx context.Context, dir string, argv []string) error {
 		return &manifest.Error{Op: "start daemon", Ref: dir, Err: err}
 	}
 	if err := awaitReady(ctx, answer, dir); err != nil {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		answer.Close()
+		abandon(cmd, manifest.KindOf(err) == manifest.KindTimeout)
 		return err
 	}
 	return cmd.Process.Release()
+}
+
+// abandon is for a daemon that does not get ready. One that said why is ending; one
+// that was not waited for finds nobody to tell and ends in peace: a kill in the
+// middle of a start would count against the cache's index.
+func abandon(cmd *exec.Cmd, kill bool) {
+	if kill {
+		_ = cmd.Process.Kill()
+	}
+	ended := make(chan struct{})
+	go func() { // ends with the process
+		defer close(ended)
+		_ = cmd.Wait() // what it has to say is in its log
+	}()
+	select {
+	case <-ended:
+	case <-time.After(cancelWait):
+	}
 }
 
 // awaitReady reads what the daemon says of its start.
