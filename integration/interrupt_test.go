@@ -167,6 +167,56 @@ func TestInterruptedMount(t *testing.T) {
 	}
 }
 
+// TestInterruptedStart: whenever Ctrl-C comes while a daemon is being started for
+// a mount, there is that mount, or neither mount nor daemon.
+func TestInterruptedStart(t *testing.T) {
+	h := newHost(t)
+	versions(t, h, "stop/start", 1)
+	dir := emptyDir(t)
+	start := time.Now()
+	h.must("mount", "stop/start:v0", dir)
+	took := time.Since(start)
+	h.must("umount", dir)
+	interrupted := 0
+	for round := 0; interrupted < 15; round++ {
+		if round > 100 {
+			t.Fatalf("only %d of %d interrupts came before the mount was there", interrupted, round)
+		}
+		mount := h.start("mount", "stop/start:v0", dir)
+		time.Sleep(rand.N(took))
+		mount.signal(syscall.SIGINT)
+		r := mount.end()
+		switch {
+		case r.code == 0:
+			wantFile(t, dir, 0)
+			h.must("umount", dir)
+			continue
+		case r.code == -1: // before it cared for signals
+		default:
+			wantOneLine(t, r, 130, "interrupted")
+			interrupted++
+		}
+		if isMounted(t, dir) {
+			t.Fatalf("round %d: an interrupted mount is there", round)
+		}
+		h.waitNoDaemon()
+	}
+}
+
+// waitNoDaemon waits for a daemon that nobody needs to end; it must not take the
+// time that a daemon gives its first client.
+func (h *host) waitNoDaemon() {
+	h.t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for h.status().Daemon.PID != 0 {
+		if time.Now().After(deadline) {
+			log, _ := os.ReadFile(filepath.Join(h.dir, "cache", "daemon.log"))
+			h.t.Fatalf("a daemon without mounts is still there after 10 s; its log ends: %s", tail(string(log), 1000))
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
 // connected tells whether the command has a socket open.
 func (r *running) connected() bool {
 	fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", r.cmd.Process.Pid))
