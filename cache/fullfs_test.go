@@ -1,7 +1,6 @@
 package cache_test
 
 import (
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -72,6 +71,6 @@ func fillUp(t *testing.T, name string) {
 		time.Sleep(2 * time.Millisecond)
 	}
 	for n := len(mib); n > 0; n /= 2 { // to the last byte
-		_, _ = io.WriteString(f, string(mib[:n]))
+		_, _ = f.Write(mib[:n])
 	}
 }

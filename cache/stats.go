@@ -36,7 +36,6 @@ type counters struct {
 	requests, inFlight, aheadNow, arrived atomic.Int64
 	failed, evicted, damaged, mismatches  atomic.Int64
 	unkept, full, indexErrors, indexDisk  atomic.Int64
-	counted                               atomic.Bool
 }
 
 func (n *counters) hit(bytes int) {

@@ -38,10 +38,10 @@ func newMemory() *memory {
 	return &memory{data: map[string][]byte{}, errs: map[string]error{}, stall: map[string]chan struct{}{}, ended: make(chan error, 100)}
 }
 
-func (m *memory) get(ref string) ([]byte, error, chan struct{}) {
+func (m *memory) get(ref string) ([]byte, chan struct{}, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.data[ref], m.errs[ref], m.stall[ref]
+	return m.data[ref], m.stall[ref], m.errs[ref]
 }
 
 func (m *memory) fail(ref string, err error) {
@@ -59,7 +59,7 @@ func (m *memory) block(ref string) chan struct{} {
 
 func (m *memory) ReadAt(ctx context.Context, obj manifest.Object, p []byte, off int64) (int, error) {
 	m.reads.Add(1)
-	data, err, stall := m.get(obj.Ref)
+	data, stall, err := m.get(obj.Ref)
 	if stall != nil {
 		select {
 		case <-stall:
@@ -89,12 +89,12 @@ func (m *memory) ReadAt(ctx context.Context, obj manifest.Object, p []byte, off 
 
 func (m *memory) Size(_ context.Context, obj manifest.Object) (int64, error) {
 	m.sizes.Add(1)
-	data, err, _ := m.get(obj.Ref)
+	data, _, err := m.get(obj.Ref)
 	return int64(len(data)), err
 }
 
 func (m *memory) Inspect(obj manifest.Object) (int64, bool, error) {
-	data, err, _ := m.get(obj.Ref)
+	data, _, err := m.get(obj.Ref)
 	return int64(len(data)), err == nil, err
 }
 
