@@ -64,6 +64,7 @@ type Options struct {
 	// OnMismatch, if set, is told of an object some of whose bytes may have been
 	// served before the check of the whole found them wrong. From before the call
 	// on none is served unless a new fetch verifies; who keeps copies drops them.
+	// A reader may be the caller: it must not wait for one.
 	OnMismatch func(ctx context.Context, obj manifest.Object, err error)
 	// FS does the file operations, default the host's.
 	FS FS

@@ -69,11 +69,15 @@ func (ps *pass) run() {
 	} else {
 		ps.c.failures.forget(ps.o.key)
 	}
-	ps.settle(err == nil)
+	if ps.settle(err == nil) && ps.c.o.OnMismatch != nil {
+		ps.c.o.OnMismatch(ps.c.ctx, ps.o.Object, err)
+	}
 }
 
-// settle takes over what the pass learned, or gives its room back.
-func (ps *pass) settle(ok bool) {
+// settle takes over what the pass learned, or gives its room back. wrong is true
+// when the content turned out to be wrong and some of it may have been served
+// before the pass.
+func (ps *pass) settle(ok bool) (wrong bool) {
 	o := ps.o
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -83,11 +87,12 @@ func (ps *pass) settle(ok bool) {
 		if o.gen == ps.gen {
 			flags := o.flags & (flagKept | flagDistrusted)
 			if manifest.KindOf(ps.err) == manifest.KindCorrupt {
+				wrong = !o.gated()
 				flags |= flagDistrusted
 			}
 			o.reset(flags)
 		}
-		return
+		return wrong
 	}
 	o.chunks, o.learnedAll = ps.chunks, true
 	for n, ch := range ps.chunks {
@@ -102,6 +107,7 @@ func (ps *pass) settle(ok bool) {
 	o.used = time.Now().UnixMilli()
 	o.reserved += ps.reserved
 	ps.c.writer.dirty(o)
+	return false
 }
 
 func (ps *pass) fetch() error {

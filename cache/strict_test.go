@@ -2,9 +2,11 @@ package cache_test
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -196,5 +198,30 @@ func TestStrictBesideFill(t *testing.T) {
 	time.Sleep(10 * time.Millisecond)
 	for i := range objs {
 		strictAll(t, c, objs[i], datas[i])
+	}
+}
+
+// TestStrictTellsOfWhatFillServed: the pass that finds an object wrong tells so
+// once, and only if some of it may have been served.
+func TestStrictTellsOfWhatFillServed(t *testing.T) {
+	s := newSource()
+	o := options(t.TempDir(), s)
+	var told atomic.Int64
+	o.OnMismatch = func(context.Context, manifest.Object, error) { told.Add(1) }
+	c := open(t, o)
+	data := content(3, 5<<20)
+	served, file := s.put(ref(1), data), s.putFile("file:///data/x", data)
+	s.sums[served.Ref] = sumsOf(data)[2:3]
+	s.hook(nil, flipping(2<<20))
+	if n, err := c.ReadAt(t.Context(), served, make([]byte, 100), 2<<20); n != 100 || err != nil {
+		t.Fatalf("under fill: got %d, %v", n, err)
+	}
+	for range 3 {
+		strictErr(t, c, served, 0, manifest.KindCorrupt)
+		readErr(t, c, file, manifest.KindChanged)
+		time.Sleep(2 * o.RetryAfter)
+	}
+	if got := told.Load(); got != 1 {
+		t.Errorf("told %d times, want once, of the object that was served", got)
 	}
 }

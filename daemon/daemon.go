@@ -67,6 +67,8 @@ type Daemon struct {
 	mounts     map[string]*mount
 	detached   map[*mount]struct{}
 	registries map[string]*openRegistry
+	wrong      map[manifest.Object]error // to be told to the mounts
+	telling    bool                      // a goroutine does that
 }
 
 // New opens the cache, whose lock makes this process the daemon of its

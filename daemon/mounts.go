@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -227,32 +226,6 @@ func (d *Daemon) noteError(m *mount) func(string, manifest.Object, error) {
 		below := strings.TrimPrefix(path+"/", m.ref+"/")
 		d.faults.add(filepath.Join(m.req.Dir, below), obj, err)
 	}
-}
-
-// distrust makes all mounts tell of an object whose bytes turned out to be wrong
-// after some were served, and the kernel forget them.
-func (d *Daemon) distrust(ctx context.Context, obj manifest.Object, err error) {
-	for _, m := range d.served() {
-		m.mounted.Distrust(ctx, obj, err)
-		m.users.Done()
-	}
-}
-
-// served gives the mounts that have been made and not ended; each stays until its
-// users are done.
-func (d *Daemon) served() []*mount {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	list := slices.Collect(maps.Keys(d.detached))
-	for _, m := range d.mounts {
-		if m.mounted != nil {
-			list = append(list, m)
-		}
-	}
-	for _, m := range list {
-		m.users.Add(1)
-	}
-	return list
 }
 
 // Unmount ends the mount at dir. KindNotFound: there is none of this daemon.

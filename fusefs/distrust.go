@@ -6,41 +6,57 @@ import (
 	"github.com/pinfs/pinfs/manifest"
 )
 
-// Distrust makes the kernel forget what it holds of the bytes of obj, and reports
-// err for each file of the mount that is obj: some of its bytes were served before
-// they turned out to be wrong. Content must refuse them before Distrust is called.
-// A read that is being answered is waited for, so no handler may call it.
+// Distrust makes the kernel forget what it holds of the bytes of objects, and
+// reports the error of each for all files of the mount that are it: some of its
+// bytes were served before they turned out to be wrong. Content must refuse them
+// before Distrust is called. A read that is being answered is waited for, so no
+// handler may wait for Distrust.
 //
 // Nothing is remembered of what was read, so it looks through all versions that
 // the kernel may know, some million files a second.
-func (m *Mounted) Distrust(ctx context.Context, obj manifest.Object, err error) {
+func (m *Mounted) Distrust(ctx context.Context, wrong map[manifest.Object]error) {
+	sizes := map[int64]bool{} // spares most files a closer look
+	for obj := range wrong {
+		sizes[obj.Size] = true
+	}
 	slots := m.fs.o.Slots
 	for n := range slots.Len() {
 		if s, ok := slots.Slot(uint32(n)); ok && s.Kind == SlotVersion {
-			m.distrustIn(ctx, uint32(n), s, obj, err)
+			m.distrustIn(ctx, uint32(n), s, func(held *heldTree, i uint32, size int64) {
+				if sizes[size] {
+					m.distrustFile(held, i, wrong)
+				}
+			})
 		}
 	}
 }
 
-// distrustIn is Distrust for one version. One that can't be opened can't be read
-// either.
-func (m *Mounted) distrustIn(ctx context.Context, slot uint32, s Slot, obj manifest.Object, err error) {
-	held, openErr := m.fs.trees.acquire(ctx, slot, s)
-	if openErr != nil {
-		m.fs.o.Logger.Warn("can't look for files whose bytes are wrong", "version", s.path(""), "ref", obj.Ref, "error", openErr)
+// distrustIn calls fn for the files of one version. One that can't be opened can't
+// be read either.
+func (m *Mounted) distrustIn(ctx context.Context, slot uint32, s Slot, fn func(held *heldTree, i uint32, size int64)) {
+	held, err := m.fs.trees.acquire(ctx, slot, s)
+	if err != nil {
+		m.fs.o.Logger.Warn("can't look for files whose bytes are wrong", "version", s.path(""), "error", err)
 		return
 	}
 	defer m.fs.trees.release(held)
 	snap := held.tree.Snapshot
 	for i := range snap.Nodes() {
-		rec, nodeErr := snap.Node(i)
-		if nodeErr != nil || rec.Dir || rec.Size != obj.Size {
-			continue
+		if rec, err := snap.Node(i); err == nil && !rec.Dir {
+			fn(held, i, rec.Size)
 		}
-		if same, objErr := snap.Object(i); objErr != nil || same != obj {
-			continue
-		}
-		m.fs.faults.report(held.path(rec), obj, err)
-		m.server.InodeNotify(m.fs.id(node{slot, i}), 0, 0) // all bytes; an id that the kernel does not know is fine
 	}
+}
+
+func (m *Mounted) distrustFile(held *heldTree, i uint32, wrong map[manifest.Object]error) {
+	obj, err := held.tree.Snapshot.Object(i)
+	if err != nil || wrong[obj] == nil {
+		return
+	}
+	rec, err := held.tree.Snapshot.Node(i)
+	if err != nil {
+		return
+	}
+	m.fs.faults.report(held.path(rec), obj, wrong[obj])
+	m.server.InodeNotify(m.fs.id(node{held.slot, i}), 0, 0) // all bytes; an id that the kernel does not know is fine
 }

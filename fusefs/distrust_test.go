@@ -40,7 +40,7 @@ func TestDistrust(t *testing.T) {
 	}
 	reads := mem.reads.Load()
 	cause := &manifest.Error{Kind: manifest.KindCorrupt, Op: "read", Ref: bad.Ref}
-	m.Distrust(t.Context(), bad.Object(), cause)
+	m.Distrust(t.Context(), map[manifest.Object]error{bad.Object(): cause})
 	for _, name := range []string{"dir/bad", "same object"} {
 		if got := read(name); string(got) != string(right) {
 			t.Errorf("%s: the kernel still has the old bytes", name)
