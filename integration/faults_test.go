@@ -130,6 +130,36 @@ func TestFlippedByteOfLargeObject(t *testing.T) {
 	f.wantRight("large")
 }
 
+// TestFlippedByteStrict: with --verify=strict no size is too large to be checked
+// before its first byte is served. What another mount had of it is forgotten.
+func TestFlippedByteStrict(t *testing.T) {
+	f := newFaulty(t, true, map[string][]byte{"large": randomBytes(5<<20, 3)})
+	f.proxy.Inject(servers.Fault{Match: getOf("/d/large"), Flip: servers.At(1000)})
+	file, err := os.Open(filepath.Join(f.mnt, "large"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	got := make([]byte, 4096)
+	if _, err := file.ReadAt(got, 2<<20); err != nil || bytes.Equal(got, f.objects["large"][2<<20:][:4096]) {
+		t.Fatalf("the mount that does not verify first gives right bytes, %v: the test says nothing", err)
+	}
+	first := f.mnt
+	f.mnt = f.mount("faults/all:v0", "--verify=strict")
+	for range 3 {
+		if got, err := f.read("large"); !errors.Is(err, syscall.EIO) {
+			t.Errorf("strict: %d bytes, %v, want EIO", len(got), err)
+		}
+	}
+	eventually(t, "the kernel has forgotten the wrong bytes", func() bool {
+		_, err := file.ReadAt(got, 2<<20)
+		return errors.Is(err, syscall.EIO)
+	})
+	f.heals("large")
+	f.mnt = first
+	f.heals("large")
+}
+
 // TestCutBody: a body that ends early is resumed; the reader sees nothing of it.
 func TestCutBody(t *testing.T) {
 	f := newFaulty(t, true, map[string][]byte{"small": randomBytes(50_000, 1), "medium": randomBytes(700_000, 2), "large": randomBytes(20<<20, 3)})
