@@ -3,6 +3,7 @@ package daemon_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -68,6 +69,27 @@ func TestCancelledMountLeavesNothing(t *testing.T) {
 		}
 	}
 	eventually(t, "no mount is left", func() bool { return len(d.Status().Mounts) == 0 })
+}
+
+// A cancel may be faster than its request.
+func TestCancelBeforeTheMount(t *testing.T) {
+	h := newHouse(t)
+	h.put("p", "a", map[string]string{"x": "one"})
+	d := h.daemon()
+	req := h.request("p/a:v0")
+	for i := range 100 {
+		d.Cancel(context.Background(), req.Dir, fmt.Sprint("token", i))
+	}
+	req.Token = "token99"
+	_, err := d.Mount(context.Background(), req)
+	wantKind(t, err, manifest.KindCanceled, req.Dir)
+	if isMounted(req.Dir) {
+		t.Error("it is mounted")
+	}
+	req.Token = "another"
+	_, err = d.Mount(context.Background(), req)
+	must(t, err)
+	must(t, d.Unmount(req.Dir, false))
 }
 
 func TestSecondDaemonIsRefused(t *testing.T) {

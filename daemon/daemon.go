@@ -67,6 +67,7 @@ type Daemon struct {
 	mounts     map[string]*mount
 	detached   map[*mount]struct{}
 	registries map[string]*openRegistry
+	tokens     []string                  // of requests that were cancelled before they came; oldest first
 	wrong      map[manifest.Object]error // to be told to the mounts
 	telling    bool                      // a goroutine does that
 }

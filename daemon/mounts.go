@@ -95,6 +95,9 @@ func (d *Daemon) reserve(m *mount) error {
 	if d.closing {
 		return errClosing
 	}
+	if m.req.Token != "" && slices.Contains(d.tokens, m.req.Token) {
+		return &manifest.Error{Kind: manifest.KindCanceled, Op: "mount", Ref: m.req.Dir, Msg: "the request was taken back"}
+	}
 	if other, ok := d.mounts[m.req.Dir]; ok {
 		return &manifest.Error{Kind: manifest.KindBusy, Op: "mount", Ref: m.req.Dir,
 			Msg: "already mounted: " + other.req.shows(), Hint: "pinfs umount " + m.req.Dir}
@@ -260,10 +263,8 @@ func (d *Daemon) mountedAt(dir string) *mount {
 // that was started for that request alone ends.
 func (d *Daemon) Cancel(ctx context.Context, dir, token string) {
 	defer d.wake()
-	d.mu.Lock()
-	m := d.mounts[dir]
-	d.mu.Unlock()
-	if m == nil || token == "" || m.req.Token != token {
+	m := d.cancelled(dir, token)
+	if m == nil {
 		return
 	}
 	select {
@@ -274,6 +275,26 @@ func (d *Daemon) Cancel(ctx context.Context, dir, token string) {
 	if d.mountedAt(dir) == m {
 		_ = d.Unmount(dir, true) // it may have ended by itself
 	}
+}
+
+// maxTokens bounds the cancelled requests that are remembered.
+const maxTokens = 64
+
+// cancelled gives the mount that a request is making or has made. One that comes
+// behind its own cancel, on another connection, is refused: see reserve.
+func (d *Daemon) cancelled(dir, token string) *mount {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if token == "" {
+		return nil
+	}
+	if m := d.mounts[dir]; m != nil && m.req.Token == token {
+		return m
+	}
+	if d.tokens = append(d.tokens, token); len(d.tokens) > maxTokens {
+		d.tokens = d.tokens[1:]
+	}
+	return nil
 }
 
 // afterUnmount waits until a mount is gone; one that is still used is detached:
