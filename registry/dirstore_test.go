@@ -91,14 +91,16 @@ func TestDirStoreSweepsLeftoversOfTheDead(t *testing.T) {
 		must(t, os.MkdirAll(filepath.Dir(filepath.Join(tmp, name)), 0o777))
 		must(t, os.WriteFile(filepath.Join(tmp, name), nil, 0o666))
 	}
+	must(t, os.Mkdir(filepath.Join(tmp, "empty-folder"), 0o777))
+	must(t, os.Mkdir(filepath.Join(tmp, "young-folder"), 0o777))
 	for name, by := range map[string]time.Duration{
-		"dead-file": time.Hour, "dead-folder": time.Hour, "lockless-folder": time.Hour,
+		"dead-file": time.Hour, "dead-folder": time.Hour, "empty-folder": time.Hour, "lockless-folder": time.Hour,
 		"ancient-folder": 30 * 24 * time.Hour, filepath.Base(alive): time.Hour,
 	} {
 		age(t, filepath.Join(tmp, name), by)
 	}
 	must(t, registry.NewDirStore(dir).PutIfAbsent(ctx, "k", nil))
-	got, want := strings.Join(leftovers(t, dir), " "), strings.Join([]string{"lockless-folder", filepath.Base(alive), "young-file"}, " ")
+	got, want := strings.Join(leftovers(t, dir), " "), strings.Join([]string{"lockless-folder", filepath.Base(alive), "young-file", "young-folder"}, " ")
 	if got != want {
 		t.Errorf("after the sweep: got %q, want %q", got, want)
 	}

@@ -125,6 +125,9 @@ func isLeftover(path string, isDir bool) bool {
 		path = filepath.Join(path, lockName)
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if isDir && errors.Is(err, fs.ErrNotExist) && isEmpty(filepath.Dir(path)) {
+		return true // its process died before it made the lock file
+	}
 	if err == nil {
 		defer f.Close()
 		err = tryLock(f)
@@ -133,4 +136,11 @@ func isLeftover(path string, isDir bool) bool {
 		return true
 	}
 	return !errors.Is(err, unix.EWOULDBLOCK) && time.Since(info.ModTime()) > youngUnlocked
+}
+
+func isEmpty(dir string) bool {
+	for range entries(dir) {
+		return false
+	}
+	return true
 }
