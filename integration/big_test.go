@@ -105,7 +105,7 @@ func randomReads(t *testing.T, h *host, p *servers.FaultProxy, want *sample) {
 	}
 	n, bytes := len(want.pages), p.Traffic().Bytes
 	t.Logf("%d reads: %d GETs, %d bytes each", n, gets(p)-before, bytes/int64(n))
-	if limit := int64(n) * fetched * 11 / 10; bytes > limit {
+	if limit := int64(n) * fetched * 5 / 4; bytes > limit {
 		t.Errorf("%d random reads of %d bytes fetched %d bytes, want at most %d", n, page, bytes, limit)
 	}
 }
