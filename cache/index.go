@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"strings"
 	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
@@ -35,7 +34,7 @@ type index struct {
 // many nor too large. size is the limit of the content.
 func indexOptions(path string, size int64, log *slog.Logger) badger.Options {
 	return badger.DefaultOptions(path).
-		WithLogger(badgerLog{log}).
+		WithLogger(&badgerLog{log: log}).
 		WithMemTableSize(1 << 20).WithNumMemtables(3).
 		WithNumLevelZeroTables(2).WithNumLevelZeroTablesStall(10).
 		WithBaseTableSize(2 << 20).WithBaseLevelSize(16 << 20).
@@ -234,18 +233,4 @@ func (x *index) close(ctx context.Context, last func() error) error {
 	case <-ctx.Done():
 		return errors.New("the index can't be written to " + x.path)
 	}
-}
-
-// badgerLog hands badger's messages on; what it calls info is noise here.
-type badgerLog struct{ log *slog.Logger }
-
-var _ badger.Logger = badgerLog{}
-
-func (l badgerLog) Errorf(f string, v ...any)   { l.log.Error(badgerText(f, v)) }
-func (l badgerLog) Warningf(f string, v ...any) { l.log.Warn(badgerText(f, v)) }
-func (l badgerLog) Infof(f string, v ...any)    { l.log.Debug(badgerText(f, v)) }
-func (l badgerLog) Debugf(string, ...any)       {}
-
-func badgerText(f string, v []any) string {
-	return "cache index: " + strings.TrimSpace(fmt.Sprintf(f, v...))
 }
