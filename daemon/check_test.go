@@ -148,8 +148,7 @@ func TestStrictMount(t *testing.T) {
 	must(t, err)
 	store.SetHook(memstore.Only("open", memstore.Always(memstore.Fault{Body: flipLast})))
 	buf := make([]byte, 4096)
-	f, err := os.Open(strict.Dir + "/f")
-	must(t, err)
+	f := openFile(t, strict.Dir+"/f")
 	defer f.Close()
 	if n, err := f.ReadAt(buf, 0); n != 0 || !errors.Is(err, unix.EIO) {
 		t.Errorf("strict: got %d bytes, error %v, of an object with a flipped byte; want none and EIO", n, err)
@@ -159,7 +158,7 @@ func TestStrictMount(t *testing.T) {
 	}
 	store.SetHook(nil)
 	eventually(t, "the right bytes", func() bool {
-		got, err := os.ReadFile(strict.Dir + "/f")
+		got, err := readFile(t, strict.Dir+"/f")
 		return err == nil && bytes.Equal(got, data)
 	})
 	strict.Dir, strict.Verify = h.dir(), "wrong"

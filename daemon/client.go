@@ -14,6 +14,8 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/pinfs/pinfs/manifest"
 )
 
@@ -43,7 +45,8 @@ func NewClient(dir string) *Client {
 	return c
 }
 
-// Mount asks for a mount; it is there when Mount returns without an error.
+// Mount asks for a mount; it is there and answers when Mount returns without an
+// error.
 func (c *Client) Mount(ctx context.Context, req MountRequest) (MountReply, error) {
 	req.Token = rand.Text()
 	var answer MountReply
@@ -54,7 +57,31 @@ func (c *Client) Mount(ctx context.Context, req MountRequest) (MountReply, error
 			err = ctx.Err()
 		}
 	}
+	if err == nil {
+		err = awaitAnswer(ctx, answer.MountPoint)
+	}
 	return answer, err
+}
+
+// awaitAnswer returns when the mount at dir answers. This is for the client to
+// see: a daemon that is killed while it asks its own mount can't die.
+func awaitAnswer(ctx context.Context, dir string) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	answered := make(chan error, 1)
+	go func() { // ends when the mount answers or its daemon is gone
+		var fs unix.Statfs_t
+		answered <- unix.Statfs(dir, &fs)
+	}()
+	select {
+	case err := <-answered:
+		if err != nil {
+			return &manifest.Error{Kind: manifest.KindOther, Op: "mount", Ref: dir, Msg: "the mount does not answer", Err: err}
+		}
+		return nil
+	case <-ctx.Done():
+		return &manifest.Error{Kind: manifest.KindTimeout, Op: "mount", Ref: dir, Msg: "the mount does not answer", Err: ctx.Err()}
+	}
 }
 
 // cancel takes a request back whose answer nobody waits for. A daemon that does

@@ -43,8 +43,7 @@ func TestClientAsksTheDaemon(t *testing.T) {
 	bad := h.request("p/b")
 	_, err = c.Mount(ctx, bad)
 	wantKind(t, err, manifest.KindNotFound, "no artifact 'b'")
-	f, err := os.Open(req.Dir + "/x")
-	must(t, err)
+	f := openFile(t, req.Dir+"/x")
 	wantKind(t, c.Unmount(ctx, req.Dir, false), manifest.KindBusy)
 	f.Close()
 	_, err = d.Mount(ctx, h.request("p")) // so that the daemon does not end

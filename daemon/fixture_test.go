@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/pinfs/pinfs/backends"
 	"github.com/pinfs/pinfs/backends/filestore"
 	"github.com/pinfs/pinfs/cache"
@@ -131,9 +133,27 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// openFile opens a file for reading. These tests use the mounts of their own
+// process: were the file known to the Go runtime's poller, as those of os.Open
+// are, the runtime would ask the mount while it holds what the server needs.
+func openFile(t *testing.T, path string) *os.File {
+	t.Helper()
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	must(t, err)
+	return os.NewFile(uintptr(fd), path)
+}
+
+// readFile reads a file of openFile's kind.
+func readFile(t *testing.T, path string) ([]byte, error) {
+	t.Helper()
+	f := openFile(t, path)
+	defer f.Close()
+	return io.ReadAll(f)
+}
+
 func read(t *testing.T, path string) string {
 	t.Helper()
-	data, err := os.ReadFile(path)
+	data, err := readFile(t, path)
 	must(t, err)
 	return string(data)
 }

@@ -138,8 +138,7 @@ func TestUnmountBusyAndLazy(t *testing.T) {
 	req := h.request("p/a:v0")
 	_, err := d.Mount(context.Background(), req)
 	must(t, err)
-	f, err := os.Open(req.Dir + "/x")
-	must(t, err)
+	f := openFile(t, req.Dir+"/x")
 	wantKind(t, d.Unmount(req.Dir, false), manifest.KindBusy, req.Dir)
 	must(t, d.Unmount(req.Dir, true))
 	if isMounted(req.Dir) {
@@ -167,8 +166,7 @@ func TestCloseTakesBusyMountsOutOfSight(t *testing.T) {
 	req := h.request("p/a:v0")
 	_, err = d.Mount(context.Background(), req)
 	must(t, err)
-	f, err := os.Open(req.Dir + "/x")
-	must(t, err)
+	f := openFile(t, req.Dir+"/x")
 	defer f.Close()
 	must(t, d.Close(context.Background()))
 	if isMounted(req.Dir) {
@@ -189,7 +187,7 @@ func TestFaultsAreRemembered(t *testing.T) {
 	must(t, err)
 	path := req.Dir + "/dir/x"
 	for range 3 {
-		if data, err := os.ReadFile(path); err == nil {
+		if data, err := readFile(t, path); err == nil {
 			t.Fatalf("a changed source was read: %q", data)
 		}
 	}

@@ -2,8 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,8 +9,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/pinfs/pinfs/fusefs"
 	"github.com/pinfs/pinfs/manifest"
@@ -22,8 +18,6 @@ import (
 const (
 	// unmountWait is how long an unmount may take that the kernel has agreed to.
 	unmountWait = 20 * time.Second
-	// probeWait is how long something mounted already may take to answer.
-	probeWait = 5 * time.Second
 )
 
 // mount is one mount of the daemon. mounted is guarded by Daemon.mu and nil while
@@ -36,17 +30,9 @@ type mount struct {
 	registry *openRegistry
 	tree     *fusefs.Tree // of a mount of one version; closed with the mount
 	mounted  *fusefs.Mounted
-	device   uint64         // st_dev of what is mounted
 	made     chan struct{}  // closed when it is there, or will not be
 	gone     chan struct{}  // closed when nothing of it is left
 	users    sync.WaitGroup // who uses mounted beside its own requests
-}
-
-// isThere tells whether the mount can be seen at its place: anybody may have
-// unmounted it.
-func (m *mount) isThere() bool {
-	var root unix.Stat_t
-	return unix.Stat(m.req.Dir, &root) == nil && root.Dev == m.device
 }
 
 // Mount makes a mount; it answers when Mount returns. ctx is for the making only.
@@ -60,7 +46,7 @@ func (d *Daemon) Mount(ctx context.Context, req MountRequest) (MountReply, error
 		return MountReply{}, err
 	}
 	m := &mount{req: req, gone: make(chan struct{}), made: make(chan struct{})}
-	if other := d.mountedAt(req.Dir); other != nil && !other.isThere() {
+	if other := d.mountedAt(req.Dir); other != nil && !other.mounted.Visible() {
 		d.afterUnmount(other, true) // it was unmounted by somebody else just now
 	}
 	if err := d.reserve(m); err != nil {
@@ -162,34 +148,7 @@ func (d *Daemon) make(ctx context.Context, m *mount) (*fusefs.Mounted, error) {
 		return nil, err
 	}
 	m.since = time.Now().UTC()
-	detachDead(ctx, m.req.Dir)
-	mounted, err := fusefs.Mount(ctx, m.req.Dir, o)
-	if err != nil {
-		return nil, err
-	}
-	var root unix.Stat_t
-	if err := unix.Stat(m.req.Dir, &root); err == nil {
-		m.device = root.Dev
-	}
-	return mounted, nil
-}
-
-// detachDead takes away what a killed daemon left at dir. The kernel may answer
-// stat from its cache for a dead mount, but never statfs.
-func detachDead(ctx context.Context, dir string) {
-	answer := make(chan error, 1)
-	go func() { // ends when whatever is mounted there answers or is aborted
-		var fs unix.Statfs_t
-		answer <- unix.Statfs(dir, &fs)
-	}()
-	select {
-	case err := <-answer:
-		if errors.Is(err, unix.ENOTCONN) {
-			_ = fusefs.Unmount(ctx, dir, true) // Mount says what is wrong if it can't
-		}
-	case <-ctx.Done():
-	case <-time.After(probeWait):
-	}
+	return fusefs.Mount(ctx, m.req.Dir, o)
 }
 
 // choose fills in what is shown: a version, the versions of a project, or all.
@@ -386,11 +345,9 @@ func (d *Daemon) unmountWithin(ctx context.Context, m *mount) bool {
 	}
 }
 
-// abort makes the kernel drop the connection: all who wait get an error. Without
-// the control file system only the end of this process does that.
+// abort drops the connection, and gives the mount a second to be gone.
 func (m *mount) abort() {
-	path := fmt.Sprintf("/sys/fs/fuse/connections/%d/abort", unix.Minor(m.device))
-	if os.WriteFile(path, []byte("1"), 0) != nil {
+	if m.mounted.Abort() != nil {
 		return
 	}
 	select {

@@ -1,7 +1,6 @@
 package fusefs
 
 import (
-	"context"
 	"encoding/binary"
 	"fmt"
 	"log/slog"
@@ -28,9 +27,8 @@ type MountState struct {
 // else it goes on where another server stopped, whether that was shut down or
 // killed: what it had read and not answered the kernel sends again (Linux 6.9).
 // Servers that are on one connection at the same time share the requests, and
-// must share one Slots. A new mount that gives no answer before ctx ends is
-// returned together with the error, for Unmount.
-func Attach(ctx context.Context, conn *os.File, st MountState, o Options) (*Mounted, error) {
+// must share one Slots.
+func Attach(conn *os.File, st MountState, o Options) (*Mounted, error) {
 	o, err := o.withDefaults()
 	if err != nil {
 		return nil, err
@@ -48,14 +46,13 @@ func Attach(ctx context.Context, conn *os.File, st MountState, o Options) (*Moun
 		f.OnUnmount()
 		return nil, fmt.Errorf("attach %s: %w", st.Dir, err)
 	}
-	fresh := len(st.Init) == 0
 	st.Init = initBytes(server.KernelSettings())
 	m := &Mounted{state: st, fs: f, server: server, done: make(chan struct{})}
-	go m.serve()
-	if !fresh {
-		return m, nil
+	if info, ok, err := mountAt(st.Dir); err == nil && ok {
+		m.device = info.device
 	}
-	return m, m.awaitAnswer(ctx)
+	go m.serve()
+	return m, nil
 }
 
 // attachServer gives a server on fd, which it owns from then on.

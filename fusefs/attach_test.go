@@ -74,7 +74,7 @@ func work() error {
 		return err
 	}
 	content := ramp{newMemory(), limit, func() { mark(dir, "stalled") }}
-	m, err := fusefs.Attach(context.Background(), os.NewFile(3, "/dev/fuse"), fusefs.MountState{Dir: dir + "/mnt", Init: init},
+	m, err := fusefs.Attach(os.NewFile(3, "/dev/fuse"), fusefs.MountState{Dir: dir + "/mnt", Init: init},
 		fusefs.Options{Content: content, Tree: &fusefs.Tree{Snapshot: s, Project: "p", Name: "a:v0", Digest: "d", Created: created}, Slots: slots})
 	if err != nil {
 		return err
@@ -168,13 +168,13 @@ func TestSecondServer(t *testing.T) {
 	o := fusefs.Options{Content: mem, Names: s, Slots: fusefs.NewSlots(nil)}
 	conn, dir, err := fusefs.Connect(t.Context(), t.TempDir(), o)
 	must(t, err)
-	first, err := fusefs.Attach(t.Context(), conn, fusefs.MountState{Dir: dir}, o)
+	first, err := fusefs.Attach(conn, fusefs.MountState{Dir: dir}, o)
 	must(t, err)
 	before := inode(t, dir+"/vision/mnist:v0/train/0")
 	fd, err := unix.Open(dir+"/vision", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	must(t, err)
 	begun := getdents(t, fd, make([]byte, 4096))
-	second, err := fusefs.Attach(t.Context(), conn, first.State(), o) // both serve now
+	second, err := fusefs.Attach(conn, first.State(), o) // both serve now
 	must(t, err)
 	rest := names(t, fd, nil)
 	if got := len(begun) + len(rest); got != 2+3+500 { // "." and ".." are in begun

@@ -39,6 +39,9 @@
 //   - Each wait has a deadline: Options.ReadTimeout for bytes, NamesTimeout for names.
 //   - The process that serves a mount does not map files of it: a thread in a page
 //     fault can't be stopped, and the collector would wait for it for ever.
+//   - The process that serves a mount never uses it, not even to see whether it
+//     answers. Killed in such a call it could not die: the call waits for an
+//     answer, and the kernel ends the mount only when the process is gone.
 //   - Handlers run in one goroutine for each request that the kernel has under
 //     way: at most MaxBackground (64) of read-ahead and one for each thread that waits.
 //

@@ -4,11 +4,10 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
-	"golang.org/x/sys/unix"
 )
 
 // Mounted is a mount that this process serves.
@@ -17,10 +16,13 @@ type Mounted struct {
 	fs     *fileSystem
 	server *fuse.Server
 	done   chan struct{} // closed after the last request
+	// device is the mount's number, "0:39", as /proc/self/mountinfo has it; the
+	// kernel's number of the connection is its second half. "" when not known.
+	device string
 }
 
 // Mount mounts on dir and serves until it is unmounted, by Unmount or anybody. It
-// returns when the mount answers. As root it uses mount(2), else fusermount3.
+// returns when the mount is served. As root it uses mount(2), else fusermount3.
 // Errors as for Connect.
 func Mount(ctx context.Context, dir string, o Options) (*Mounted, error) {
 	conn, abs, err := Connect(ctx, dir, o)
@@ -28,12 +30,9 @@ func Mount(ctx context.Context, dir string, o Options) (*Mounted, error) {
 		return nil, err
 	}
 	defer conn.Close()
-	m, err := Attach(ctx, conn, MountState{Dir: abs}, o)
+	m, err := Attach(conn, MountState{Dir: abs}, o)
 	if err != nil {
 		_ = unmountPoint(context.WithoutCancel(ctx), abs, true)
-		if m != nil {
-			m.Wait()
-		}
 		return nil, err
 	}
 	m.raiseReadAhead()
@@ -45,41 +44,13 @@ func (m *Mounted) serve() {
 	m.server.Serve()
 }
 
-// awaitAnswer returns when the mount answers. It opens and polls a name that
-// go-fuse answers by itself: the first poll of a mount must not come from the
-// Go runtime, which holds a processor while it waits (go-fuse's "poll hack").
-func (m *Mounted) awaitAnswer(ctx context.Context) error {
-	answered := make(chan error, 1)
-	go func() {
-		fd, err := unix.Open(filepath.Join(m.state.Dir, ".go-fuse-epoll-hack"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err == nil {
-			_, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
-			unix.Close(fd)
-		}
-		answered <- err
-	}()
-	select {
-	case err := <-answered:
-		if err != nil {
-			return fmt.Errorf("mount %s: no answer: %w", m.state.Dir, err)
-		}
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("mount %s: no answer: %w", m.state.Dir, ctx.Err())
-	}
-}
-
 // raiseReadAhead lets one sequential reader have more on the way than the
 // kernel's 128 KiB. Only root may; without it reads are right and slower.
 func (m *Mounted) raiseReadAhead() {
-	if m.fs.o.ReadAheadKiB < 0 {
+	if m.fs.o.ReadAheadKiB < 0 || m.device == "" {
 		return
 	}
-	info, ok, err := mountAt(m.state.Dir)
-	if err != nil || !ok {
-		return
-	}
-	path := "/sys/class/bdi/" + info.device + "/read_ahead_kb"
+	path := "/sys/class/bdi/" + m.device + "/read_ahead_kb"
 	if err := os.WriteFile(path, []byte(strconv.Itoa(m.fs.o.ReadAheadKiB)), 0); err != nil {
 		m.fs.o.Logger.Debug("read-ahead stays at the kernel's default", "error", err)
 	}
@@ -90,6 +61,20 @@ func (m *Mounted) Dir() string { return m.state.Dir }
 
 // State gives what another process needs to take the mount over.
 func (m *Mounted) State() MountState { return m.state }
+
+// Visible tells whether the mount is still to be seen at its directory: anybody may
+// have unmounted it, or mounted over it. It asks the mount nothing.
+func (m *Mounted) Visible() bool {
+	info, ok, err := mountAt(m.state.Dir)
+	return err == nil && ok && info.device == m.device
+}
+
+// Abort makes the kernel drop the connection: all who wait get an error. Without
+// the control file system only the end of this process does that.
+func (m *Mounted) Abort() error {
+	_, minor, _ := strings.Cut(m.device, ":")
+	return os.WriteFile("/sys/fs/fuse/connections/"+minor+"/abort", []byte("1"), 0)
+}
 
 // Requests gives what the kernel asked so far.
 func (m *Mounted) Requests() Requests { return m.fs.count.requests() }
