@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/pinfs/pinfs/manifest"
