@@ -7,8 +7,12 @@ TOOLS := integration/tools.sh
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X main.buildVersion=$(VERSION)
 FUZZTIME ?= 10m
+# Go's own -timeout can't end a test that hangs in the kernel: these do. QUIT asks
+# for goroutine dumps. In a terminal, Ctrl-C must still reach what runs.
+LIMIT := timeout --signal=QUIT --kill-after=30s $(shell [ -t 0 ] && echo --foreground)
+ROOMS = $$($(GO) list ./... | grep -v /integration)
 
-.PHONY: help build install demo test unit race lint integration torture fuzz bench clean
+.PHONY: help build install demo test unit race lint integration isolated torture fuzz bench clean
 
 help: ## lists the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +28,7 @@ demo: build ## tracks a directory, mounts it, changes a file, shows what happens
 	@integration/demo.sh
 
 test: ## everything: unit, race, lint, then real servers and real mounts
+	@echo "== tools"
 	@$(TOOLS) install test
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory unit
@@ -31,21 +36,28 @@ test: ## everything: unit, race, lint, then real servers and real mounts
 	@$(MAKE) --no-print-directory integration
 
 unit: ## the tests of every room but integration
-	$(GO) test -timeout 15m $$($(GO) list ./... | grep -v /integration)
+	@echo "== unit"
+	$(LIMIT) 20m $(GO) test -timeout 15m $(ROOMS)
 
 race: ## the same under the race detector
-	$(GO) test -race -short -timeout 20m $$($(GO) list ./... | grep -v /integration)
+	@echo "== race"
+	$(LIMIT) 25m $(GO) test -race -short -timeout 15m $(ROOMS)
 
 lint: ## gofmt, vet, staticcheck, go.mod
+	@echo "== lint"
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofmt-ed: $$out"; exit 1; fi
-	$(GO) vet ./...
-	PATH="$$($(TOOLS) path | paste -sd:):$$PATH" staticcheck ./...
-	$(GO) mod tidy -diff
-	$(GO) mod verify
+	$(LIMIT) 10m $(GO) vet ./...
+	PATH="$$($(TOOLS) path | paste -sd:):$$PATH" $(LIMIT) 10m staticcheck ./...
+	$(LIMIT) 5m $(GO) mod tidy -diff
+	$(LIMIT) 5m $(GO) mod verify
 
 integration: ## real S3 server, real mounts, real kills
+	@echo "== integration"
 	@$(TOOLS) check test
-	$(GO) test -count=1 -timeout 30m ./integration/...
+	$(LIMIT) 30m $(GO) test -count=1 -timeout 25m ./integration/...
+
+isolated: ## unit and integration where nothing outside of this host answers (root)
+	integration/isolated.sh $(MAKE) --no-print-directory unit integration
 
 torture: ## the kill test, 1,000 times
 	@$(TOOLS) check test
