@@ -3,13 +3,16 @@
 package pinfs_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/pinfs/pinfs/testwarden"
 )
 
 const module = "github.com/pinfs/pinfs/"
@@ -18,29 +21,46 @@ const module = "github.com/pinfs/pinfs/"
 // that is not listed fails the test: a new room is a decision.
 var rooms = map[string][]string{
 	"manifest":             {},
-	"manifest/snapshot":    {"manifest"},
+	"manifest/chunks":      {"manifest"},
+	"manifest/snapshot":    {"manifest", "manifest/chunks"},
 	"backends":             {"manifest"},
 	"backends/s3store":     {"backends", "manifest"},
 	"backends/filestore":   {"backends", "manifest"},
 	"backends/memstore":    {"backends", "manifest"},
+	"backends/gcsstore":    {"backends", "manifest"},
+	"backends/azstore":     {"backends", "manifest"},
+	"backends/httpstore":   {"backends", "manifest"},
+	"backends/blobstore":   {"backends", "manifest"},
 	"backends/backendtest": {"backends", "manifest"},
 	"registry":             {"manifest", "manifest/snapshot"},
-	"registry/storetest":   {"registry", "manifest"},
-	"registry/publish":     {"registry", "backends", "manifest", "manifest/snapshot"},
-	"registry/download":    {"registry", "backends", "manifest", "manifest/snapshot"},
-	"cache":                {"manifest"},
+	"registry/storetest":   {"registry", "manifest", "testwarden"},
+	"registry/publish":     {"registry", "backends", "manifest", "manifest/chunks", "manifest/snapshot"},
+	"registry/download":    {"registry", "backends", "manifest", "manifest/chunks", "manifest/snapshot"},
+	"registry/expand":      {"registry", "registry/publish", "backends", "manifest", "manifest/snapshot"},
+	"cache":                {"manifest", "manifest/chunks"},
 	"fusefs":               {"manifest", "manifest/snapshot"},
-	"daemon":               {"fusefs", "cache", "registry", "backends", "manifest", "manifest/snapshot"},
+	"daemon":               {"fusefs", "cache", "registry", "registry/expand", "backends", "manifest", "manifest/snapshot"},
+	"testwarden":           {},
 	"cmd/pinfs":            {"*"},
 	"integration":          {"*"},
 	"integration/servers":  {"*"},
+	// gates and programs of test servers
+	"integration/servers/gcsgate": {},
+	"integration/servers/azgate":  {},
+	"integration/servers/share":   {},
 }
 
 // outside says which rooms alone may import a library.
 var outside = map[string][]string{
 	"github.com/aws/":               {"backends/s3store", "integration", "integration/servers"},
+	"cloud.google.com/":             {"backends/gcsstore", "integration", "integration/servers"},
+	"google.golang.org/api":         {"backends/gcsstore", "integration", "integration/servers"},
+	"github.com/Azure/":             {"backends/azstore", "integration", "integration/servers"},
+	"github.com/jdx/go-netrc":       {"backends/httpstore"},
+	"github.com/minio/md5-simd":     {"backends/filestore"},
+	"github.com/zeebo/blake3":       {"manifest/chunks"},
 	"github.com/dgraph-io/":         {"cache"},
-	"github.com/hanwen/go-fuse/":    {"fusefs"},
+	"github.com/hanwen/go-fuse/":    {"fusefs", "integration/servers", "integration/servers/share"},
 	"github.com/urfave/cli/":        {"cmd/pinfs"},
 	"github.com/vbauerster/mpb/":    {"cmd/pinfs"},
 	"github.com/dustin/go-humanize": {"cmd/pinfs"},
@@ -56,7 +76,9 @@ type listed struct {
 // packages lists the module's packages with what they import.
 func packages(t *testing.T) []listed {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "./...").Output()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	out, err := testwarden.Command(ctx, "go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "./...").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
@@ -99,7 +121,7 @@ func TestImportRules(t *testing.T) {
 }
 
 // testOnly are rooms that any room's tests may use.
-var testOnly = []string{"backends/memstore", "backends/filestore", "backends/backendtest", "registry/storetest", "registry/publish", "backends", "registry", "manifest/snapshot"}
+var testOnly = []string{"backends/memstore", "backends/filestore", "backends/backendtest", "registry/storetest", "registry/publish", "backends", "registry", "manifest/snapshot", "testwarden"}
 
 func allowed(room, inner string, may []string) bool {
 	return inner == room || slices.Contains(may, "*") || slices.Contains(may, inner)

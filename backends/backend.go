@@ -8,7 +8,7 @@ import (
 	"github.com/pinfs/pinfs/manifest"
 )
 
-// Backend reads objects of one URI scheme. All methods may be called from many
+// Backend reads objects of one source (manifest.Source). All methods may be called from many
 // goroutines at once, honour ctx, and return *manifest.Error.
 type Backend interface {
 	// List finds what uri means now and calls fn for each object, one call at a
@@ -23,7 +23,10 @@ type Backend interface {
 	// Stat asks for obj at its pin without reading it. KindGone: the version no
 	// longer exists. KindChanged: another version is there (Expected, Found).
 	// KindUnsupported: obj has no pin.
-	// Drivers whose pin is the content (PinMD5) read and hash it.
+	// Drivers whose pin is the content (PinMD5) read and hash it. Info.Sums holds
+	// all checksums of the whole content that the source vouches for at that version
+	// and tells without the content being read (S3: checksum mode; GCS: md5, crc32c;
+	// Azure: Content-MD5).
 	Stat(ctx context.Context, obj manifest.Object) (Info, error)
 
 	// Open streams length bytes from offset of obj at its pin; length < 0 means
@@ -32,8 +35,9 @@ type Backend interface {
 	// closes the stream. Info holds at least Size, and Sums if the response
 	// tells them.
 	//
-	// For pins by content the driver checks what it can see at once (the size);
-	// the digest is the caller's to check.
+	// Another size than obj.Size, if that is known, is KindCorrupt or KindChanged,
+	// here and in Stat. For pins by content that is all that the driver checks at
+	// once; the digest is the caller's to check.
 	Open(ctx context.Context, obj manifest.Object, offset, length int64) (io.ReadCloser, Info, error)
 
 	// Close frees connections. No call may follow.
@@ -46,6 +50,15 @@ type Digester interface {
 	// Digest reads the object and completes info. KindChanged when the object
 	// changed while it was read.
 	Digest(ctx context.Context, info Info) (Info, error)
+}
+
+// ManyDigester is a Digester that is faster with many objects together.
+type ManyDigester interface {
+	Digester
+	// DigestMany completes each of infos in place, as Digest would; how many are
+	// worth giving at once is 64 or more. It ends with the first error, which names
+	// its object; then nothing is promised of infos.
+	DigestMany(ctx context.Context, infos []Info) error
 }
 
 // Info is what a source says of one object.

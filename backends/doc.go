@@ -1,6 +1,6 @@
 // Package backends is the contract between pinfs and the places where objects
-// lie, the mux by URI scheme, and the wrappers around drivers: retry, limits.
-// The drivers are in the folders below, one a scheme, thin, and the only
+// lie, the mux by source, and the wrappers around drivers: retry, limits.
+// The drivers are in the folders below, one a source, thin, and the only
 // importers of their SDK; backendtest is the suite that all of them pass.
 //
 //   - Backend, Digester, Info: the contract.
@@ -11,6 +11,15 @@
 //   - Retry: the same budget and waits for one request of a driver's own, such
 //     as a page of a listing.
 //   - Gone, Changed, NoSource …: constructors of the typed errors of drivers.
+//
+// What drivers of sources behind HTTP have in common:
+//
+//   - Tree: lists a prefix, its large folders at once. A driver gives the function
+//     that sends one request.
+//   - Span, ParseSent, Span.Check: the Range header, and whether the answer holds
+//     what was asked for. NewBody: a body that is all there or an error.
+//   - ParseRetryAfter, for Throttled. Brief, OneLine: what others say, in one line
+//     without secrets.
 //
 // # Rules for drivers
 //

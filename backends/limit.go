@@ -23,8 +23,8 @@ type limited struct {
 }
 
 var (
-	_ Backend  = (*limited)(nil)
-	_ Digester = (*limited)(nil)
+	_ Backend      = (*limited)(nil)
+	_ ManyDigester = (*limited)(nil)
 )
 
 // take waits for a slot.
@@ -49,6 +49,18 @@ func (l *limited) Digest(ctx context.Context, info Info) (Info, error) {
 	}
 	defer l.slots.Release(1)
 	return digest(ctx, l.Backend, info)
+}
+
+// DigestMany counts as one request: its driver bounds what it opens at once.
+func (l *limited) DigestMany(ctx context.Context, infos []Info) error {
+	if len(infos) == 0 {
+		return nil
+	}
+	if err := l.take(ctx, "digest", infos[0].Ref); err != nil {
+		return err
+	}
+	defer l.slots.Release(1)
+	return DigestMany(ctx, l.Backend, infos)
 }
 
 func (l *limited) Open(ctx context.Context, obj manifest.Object, offset, length int64) (io.ReadCloser, Info, error) {

@@ -11,25 +11,25 @@ import (
 	"github.com/pinfs/pinfs/manifest"
 )
 
-// Mux sends each call to the driver of its URI's scheme. A scheme that no driver
-// has is KindUnsupported and lists those that have one.
+// Mux sends each call to the driver of its reference's source. A source that no
+// driver has is KindUnsupported and lists those that have one.
 type Mux struct {
-	drivers map[string]Backend
+	drivers map[manifest.Source]Backend
 }
 
 var (
-	_ Backend  = (*Mux)(nil)
-	_ Digester = (*Mux)(nil)
+	_ Backend      = (*Mux)(nil)
+	_ ManyDigester = (*Mux)(nil)
 )
 
-// NewMux makes a mux of drivers by scheme, in lower case without "://". The mux
-// owns them: Close closes each once, though it may have several schemes.
-func NewMux(drivers map[string]Backend) *Mux {
+// NewMux makes a mux of drivers by source. The mux owns them: Close closes each
+// once, though it may have several sources.
+func NewMux(drivers map[manifest.Source]Backend) *Mux {
 	return &Mux{drivers: maps.Clone(drivers)}
 }
 
-// Schemes gives the known schemes, sorted.
-func (m *Mux) Schemes() []string {
+// Sources gives the known sources, sorted.
+func (m *Mux) Sources() []manifest.Source {
 	return slices.Sorted(maps.Keys(m.drivers))
 }
 
@@ -46,7 +46,7 @@ func (m *Mux) List(ctx context.Context, uri string, fn func(Info) error) error {
 	return b.List(ctx, uri, fn)
 }
 
-// Stat asks the driver of obj's scheme.
+// Stat asks the driver of obj's source.
 func (m *Mux) Stat(ctx context.Context, obj manifest.Object) (Info, error) {
 	b, err := m.driver("stat", obj.Ref)
 	if err != nil {
@@ -55,7 +55,7 @@ func (m *Mux) Stat(ctx context.Context, obj manifest.Object) (Info, error) {
 	return b.Stat(ctx, obj)
 }
 
-// Open asks the driver of obj's scheme.
+// Open asks the driver of obj's source.
 func (m *Mux) Open(ctx context.Context, obj manifest.Object, offset, length int64) (io.ReadCloser, Info, error) {
 	b, err := m.driver("open", obj.Ref)
 	if err != nil {
@@ -64,7 +64,7 @@ func (m *Mux) Open(ctx context.Context, obj manifest.Object, offset, length int6
 	return b.Open(ctx, obj, offset, length)
 }
 
-// Digest asks the driver of info's scheme; KindUnsupported if it is no Digester.
+// Digest asks the driver of info's source; KindUnsupported if it is no Digester.
 func (m *Mux) Digest(ctx context.Context, info Info) (Info, error) {
 	b, err := m.driver("digest", info.Ref)
 	if err != nil {
@@ -73,12 +73,31 @@ func (m *Mux) Digest(ctx context.Context, info Info) (Info, error) {
 	return digest(ctx, b, info)
 }
 
+// DigestMany gives runs of one source to its driver.
+func (m *Mux) DigestMany(ctx context.Context, infos []Info) error {
+	for start := 0; start < len(infos); {
+		end, source := start+1, manifest.SourceOf(infos[start].Ref)
+		for end < len(infos) && manifest.SourceOf(infos[end].Ref) == source {
+			end++
+		}
+		b, err := m.driver("digest", infos[start].Ref)
+		if err != nil {
+			return err
+		}
+		if err := DigestMany(ctx, b, infos[start:end]); err != nil {
+			return err
+		}
+		start = end
+	}
+	return nil
+}
+
 // Close closes all drivers and joins their errors.
 func (m *Mux) Close() error {
 	var errs []error
 	closed := map[Backend]bool{}
-	for _, scheme := range m.Schemes() {
-		b := m.drivers[scheme]
+	for _, source := range m.Sources() {
+		b := m.drivers[source]
 		if !closed[b] {
 			closed[b] = true
 			errs = append(errs, b.Close())
@@ -88,21 +107,39 @@ func (m *Mux) Close() error {
 }
 
 func (m *Mux) driver(op, ref string) (Backend, error) {
-	scheme := manifest.Scheme(ref)
-	if b, ok := m.drivers[scheme]; ok && scheme != "" {
+	source := manifest.SourceOf(ref)
+	if b, ok := m.drivers[source]; ok {
 		return b, nil
 	}
-	e := &manifest.Error{Kind: manifest.KindUnsupported, Op: op, Ref: ref, Msg: m.unknown(scheme)}
-	if ref == "" {
+	e := &manifest.Error{Kind: manifest.KindUnsupported, Op: op, Ref: ref}
+	switch {
+	case source == manifest.SourceBlob:
 		e.Msg = "the entry has no reference: a file that W&B itself stores"
+	case manifest.Scheme(ref) == "wandb-artifact":
+		e.Msg = "a reference to another artifact of W&B, which is only tracked"
+	default:
+		e.Msg = m.unknown(manifest.Scheme(ref))
 	}
 	return nil, e
 }
 
+// schemes are how the URIs of a source begin.
+func schemes(source manifest.Source) []string {
+	switch source {
+	case manifest.SourceHTTP:
+		return []string{"http://", "https://"}
+	case manifest.SourceAzure:
+		return []string{"azblob://"}
+	case manifest.SourceBlob:
+		return nil
+	}
+	return []string{string(source) + "://"}
+}
+
 func (m *Mux) unknown(scheme string) string {
-	known := make([]string, 0, len(m.drivers))
-	for _, s := range m.Schemes() {
-		known = append(known, s+"://")
+	var known []string
+	for _, source := range m.Sources() {
+		known = append(known, schemes(source)...)
 	}
 	return `unknown scheme "` + scheme + `://"; known: ` + strings.Join(known, ", ")
 }
@@ -114,4 +151,20 @@ func digest(ctx context.Context, b Backend, info Info) (Info, error) {
 		return Info{}, &manifest.Error{Kind: manifest.KindUnsupported, Op: "digest", Ref: info.Ref, Msg: "the source gave no digest"}
 	}
 	return d.Digest(ctx, info)
+}
+
+// DigestMany completes infos, which are b's: at once if b is a ManyDigester, else
+// one by one. An error ends it.
+func DigestMany(ctx context.Context, b Backend, infos []Info) error {
+	if many, ok := b.(ManyDigester); ok {
+		return many.DigestMany(ctx, infos)
+	}
+	for i := range infos {
+		info, err := digest(ctx, b, infos[i])
+		if err != nil {
+			return err
+		}
+		infos[i] = info
+	}
+	return nil
 }

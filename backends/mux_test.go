@@ -16,7 +16,7 @@ import (
 func TestMuxDispatches(t *testing.T) {
 	s := memstore.New()
 	s.Put("b/a", []byte("x"))
-	m := backends.NewMux(map[string]backends.Backend{"mem": s, "gs": s})
+	m := backends.NewMux(map[manifest.Source]backends.Backend{"mem": s, "gs": s})
 	for _, uri := range []string{"mem://b/a", "MEM://b/a"} {
 		var got []string
 		err := m.List(t.Context(), uri, func(i backends.Info) error {
@@ -34,7 +34,7 @@ func TestMuxDispatches(t *testing.T) {
 
 func TestMuxUnknownScheme(t *testing.T) {
 	s := memstore.New()
-	m := backends.NewMux(map[string]backends.Backend{"s3": s, "azblob": s, "file": s})
+	m := backends.NewMux(map[manifest.Source]backends.Backend{"s3": s, "azblob": s, "file": s})
 	want := `ftp://h/x: unknown scheme "ftp://"; known: azblob://, file://, s3://`
 	obj := manifest.Object{Ref: "ftp://h/x"}
 	_, statErr := m.Stat(t.Context(), obj)
@@ -53,7 +53,7 @@ func TestMuxUnknownScheme(t *testing.T) {
 }
 
 func TestMuxRefusesWhatHasNoSource(t *testing.T) {
-	m := backends.NewMux(map[string]backends.Backend{"file": memstore.New()})
+	m := backends.NewMux(map[manifest.Source]backends.Backend{"file": memstore.New()})
 	for _, ref := range []string{"", "relative/path", "/etc/passwd", "a/b://c"} {
 		if _, err := m.Stat(t.Context(), manifest.Object{Ref: ref}); manifest.KindOf(err) != manifest.KindUnsupported {
 			t.Errorf("Stat(%q): got %v, want KindUnsupported", ref, err)
@@ -78,7 +78,7 @@ func (c *closing) Close() error {
 
 func TestMuxClosesEachOnce(t *testing.T) {
 	one, two := &closing{err: errors.New("one")}, &closing{err: errors.New("two")}
-	err := backends.NewMux(map[string]backends.Backend{"a": one, "b": one, "c": two}).Close()
+	err := backends.NewMux(map[manifest.Source]backends.Backend{"a": one, "b": one, "c": two}).Close()
 	if one.count != 1 || two.count != 1 || !errors.Is(err, one.err) || !errors.Is(err, two.err) {
 		t.Errorf("got %d and %d closes, error %v, want 1, 1 and both", one.count, two.count, err)
 	}
@@ -125,13 +125,14 @@ func TestSuiteWrapped(t *testing.T) {
 			s := memstore.NewVersioned()
 			const root = "mem://bucket/root"
 			return backendtest.Source{
-				Backend: backends.NewMux(map[string]backends.Backend{"mem": backends.Wrap(s, backends.Options{Limit: 4})}),
+				Backend: backends.NewMux(map[manifest.Source]backends.Backend{"mem": backends.Wrap(s, backends.Options{Limit: 4})}),
 				Root:    root, Missing: "mem://nobucket/x",
 				Put:           func(key string, data []byte) error { s.Put(root+"/"+key, data); return nil },
 				Delete:        func(key string) error { s.Delete(root + "/" + key); return nil },
 				DeleteVersion: func(obj manifest.Object) error { s.DeleteVersion(obj.Ref, obj.Pin.Value); return nil },
 			}
 		},
+		NoFaults: "no network",
 		Features: backendtest.Features{Versioned: true, ModTime: true, Extra: []string{"etag", "versionID"}, Digest: backendtest.HexMD5, VersionMark: "?versionId="},
 	})
 }

@@ -3,6 +3,7 @@ package backends
 import (
 	"context"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/pinfs/pinfs/manifest"
@@ -34,8 +35,8 @@ func (r *retrying) budget(op, ref string) *budget {
 }
 
 var (
-	_ Backend  = (*retrying)(nil)
-	_ Digester = (*retrying)(nil)
+	_ Backend      = (*retrying)(nil)
+	_ ManyDigester = (*retrying)(nil)
 )
 
 func (r *retrying) List(ctx context.Context, uri string, fn func(Info) error) error {
@@ -93,6 +94,21 @@ func (r *retrying) Digest(ctx context.Context, info Info) (full Info, err error)
 		return err
 	})
 	return full, err
+}
+
+// DigestMany tries again those that the driver has not completed: all of them.
+func (r *retrying) DigestMany(ctx context.Context, infos []Info) error {
+	if len(infos) == 0 {
+		return nil
+	}
+	return r.budget("digest", infos[0].Ref).repeat(ctx, 0, func(ctx context.Context) error {
+		full := slices.Clone(infos)
+		if err := DigestMany(ctx, r.Backend, full); err != nil {
+			return err
+		}
+		copy(infos, full)
+		return nil
+	})
 }
 
 func (r *retrying) Open(ctx context.Context, obj manifest.Object, offset, length int64) (io.ReadCloser, Info, error) {

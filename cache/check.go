@@ -19,7 +19,7 @@ type LocalCheck struct {
 	// Complete tells that all of it was here.
 	Complete bool
 	// Check names what was compared last: "crc32c" (of each block), or the
-	// checksum of the whole ("md5", …). Empty when nothing was here.
+	// checksum of the whole ("md5", …), or "chunks". Empty when nothing was here.
 	Check string
 	// Expected and Found say what differed; Found is empty when all was right.
 	Expected, Found string
@@ -45,8 +45,8 @@ func (c *Cache) CheckLocal(ctx context.Context, obj manifest.Object) (LocalCheck
 	if tg.size < 0 {
 		tg.size, _ = c.keptSize(tg.key)
 	}
-	if tg.size == 0 {
-		return LocalCheck{}, nil // empty, or never read
+	if err := tg.checkPieces(); err != nil || tg.size == 0 {
+		return LocalCheck{}, err // empty, or never read
 	}
 	o := c.table.acquire(tg)
 	defer c.table.release(o)
@@ -84,6 +84,15 @@ func (c *Cache) checkSmall(ctx context.Context, o *object) (LocalCheck, error) {
 		l.Expected, l.Found = strconv.FormatInt(o.size, 10)+" bytes", "damaged content"
 		return l, c.dropSmall(ctx, o.target)
 	}
+	if o.pieced() {
+		l.Check = checkChunks
+		if err := checkWhole(o.Object, content); err != nil {
+			l.differs(err)
+			c.n.mismatches.Add(1)
+			return l, c.dropSmall(ctx, o.target)
+		}
+		return l, nil
+	}
 	if want, ok := o.sumHere(); ok {
 		l.Check = string(want.Alg)
 		h := want.Alg.New()
@@ -101,7 +110,11 @@ func (c *Cache) checkSmall(ctx context.Context, o *object) (LocalCheck, error) {
 func (o *object) sumHere() (manifest.Sum, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return pickSum(o.Object, o.sums)
+	obj := o.Object
+	if obj.Checksums == "" {
+		obj.Checksums = o.recorded
+	}
+	return pickSum(obj, o.sums)
 }
 
 func (l *LocalCheck) whole(want manifest.Sum, h hash.Hash) bool {
@@ -122,6 +135,9 @@ func (c *Cache) checkLarge(ctx context.Context, o *object) (LocalCheck, error) {
 		return l, nil
 	}
 	l.Check = string(manifest.SumCRC32C)
+	if o.pieced() {
+		return c.checkPieced(ctx, o, l)
+	}
 	want, ok := o.sumHere()
 	var h hash.Hash
 	if ok && l.Complete {

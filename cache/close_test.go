@@ -2,13 +2,13 @@ package cache_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pinfs/pinfs/cache"
+	"github.com/pinfs/pinfs/testwarden"
 )
 
 const closeChild = "PINFS_TEST_CLOSE_DIR"
@@ -21,7 +21,7 @@ func TestCloseEndsWithoutDirectory(t *testing.T) {
 		closeWithoutDirectory(t, dir)
 		return
 	}
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestCloseEndsWithoutDirectory$", "-test.v")
+	child := testwarden.Command(t.Context(), os.Args[0], "-test.run=^TestCloseEndsWithoutDirectory$", "-test.v")
 	child.Env = append(os.Environ(), closeChild+"="+filepath.Join(t.TempDir(), "cache"))
 	out, _ := child.CombinedOutput() // its leak check fails, as it should here
 	if !strings.Contains(string(out), "closed with an error") {

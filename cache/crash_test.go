@@ -6,7 +6,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/pinfs/pinfs/cache"
 	"github.com/pinfs/pinfs/manifest"
+	"github.com/pinfs/pinfs/testwarden"
 )
 
 const childEnv = "PINFS_CACHE_TEST_CHILD"
@@ -108,9 +108,9 @@ func TestKill(t *testing.T) {
 // killed runs a child and kills it some time after it began to fill.
 func killed(t *testing.T, exe, dir string, after time.Duration) {
 	t.Helper()
-	cmd := exec.Command(exe, "-test.run=^$")
+	cmd := testwarden.Command(t.Context(), exe, "-test.run=^$")
 	cmd.Env = append(os.Environ(), childEnv+"="+dir)
-	cmd.Stderr = os.Stderr
+	cmd.Stderr = t.Output()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -85,6 +85,29 @@ func TestRottenBytesAreFetchedAgain(t *testing.T) {
 	}
 }
 
+// TestLostTable: blocks whose table rotted are fetched again, and count once.
+func TestLostTable(t *testing.T) {
+	s, dir := newSource(), t.TempDir()
+	objs := filled(t, dir, s, 3<<20+5, 70<<20)
+	c := open(t, options(dir, s))
+	for _, obj := range objs {
+		noErr(t, cache.LoseTable(c, obj, 0))
+	}
+	used := objs[0].Size + objs[1].Size
+	for i, lost := range []int64{objs[0].Size, 64 << 20} {
+		if l := check(t, c, objs[i]); l.Cached != objs[i].Size-lost {
+			t.Errorf("%d bytes: got %+v, want %d lost", objs[i].Size, l, lost)
+		}
+		used -= lost
+	}
+	eventually(t, "what was lost is not counted", func() bool { return c.Stats().Used == used })
+	for _, obj := range objs {
+		readAll(t, c, obj, s.data[obj.Ref], 1<<20)
+		eventually(t, "all here again", func() bool { return c.Inspect(obj).Cached == obj.Size })
+	}
+	eventually(t, "each byte counted once", func() bool { return c.Stats().Used == objs[0].Size+objs[1].Size })
+}
+
 func TestDamagedDirectory(t *testing.T) {
 	remove := func(t *testing.T, name string) {
 		if err := os.RemoveAll(name); err != nil {

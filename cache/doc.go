@@ -53,6 +53,17 @@
 // in the background when complete. A mismatch drops the object, and who may have
 // been served of it is told (Options.OnMismatch).
 //
+// Objects with chunk digests (manifest.Chunks; "pieces" in the code, where chunks
+// are the index's tables of blocks) are fetched in whole pieces, which are compared
+// with their digests before a byte of them is served or written; a wrong one is
+// fetched once more, then its readers get KindCorrupt, and those of other pieces
+// theirs. Nothing else is needed then: such an object is verified when all of it is
+// here, and ReadVerifiedAt serves any piece of it. An object that lost its digests
+// on the way is refused.
+//
+// What the manifest records of the whole goes above what the source says. Checksums
+// are no part of an object's key: they are taken from whoever brings them first.
+//
 // ReadVerifiedAt does such a pass for every object above 1 MiB, and compares each
 // block that it gives with the CRC that the check of the whole found, wherever
 // the block came from. CheckLocal reads again what is on disk and asks nobody.

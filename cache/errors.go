@@ -62,6 +62,7 @@ type failures struct {
 type failure struct {
 	key   key
 	err   error
+	piece int64 // that it is about; -1 for all of it
 	until time.Time
 }
 
@@ -79,6 +80,7 @@ func lasting(k manifest.Kind) bool {
 // note remembers err as the answer for ttl. first says that the object had no
 // error of this kind before: the moment to log it.
 func (f *failures) note(k key, err error, ttl time.Duration) (first bool) {
+	piece, err := barePiece(err)
 	until := time.Time{}
 	if lasting(manifest.KindOf(err)) {
 		until = time.Now().Add(ttl)
@@ -88,14 +90,14 @@ func (f *failures) note(k key, err error, ttl time.Duration) (first bool) {
 	if e := f.items[k]; e != nil {
 		old := e.Value.(*failure)
 		first = manifest.KindOf(old.err) != manifest.KindOf(err)
-		old.err, old.until = err, until
+		old.err, old.piece, old.until = err, piece, until
 		f.order.MoveToFront(e)
 		return first
 	}
 	if f.items == nil {
 		f.items = map[key]*list.Element{}
 	}
-	f.items[k] = f.order.PushFront(&failure{key: k, err: err, until: until})
+	f.items[k] = f.order.PushFront(&failure{key: k, err: err, piece: piece, until: until})
 	if f.order.Len() > maxFailures {
 		last := f.order.Back()
 		delete(f.items, f.order.Remove(last).(*failure).key)
@@ -103,12 +105,16 @@ func (f *failures) note(k key, err error, ttl time.Duration) (first bool) {
 	return true
 }
 
-// recall gives the error that still answers for k.
-func (f *failures) recall(k key) error {
+// recall gives the error that still answers for a piece of k, or for all of it.
+func (f *failures) recall(k key, piece int64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if e := f.items[k]; e != nil && time.Now().Before(e.Value.(*failure).until) {
-		return e.Value.(*failure).err
+	e := f.items[k]
+	if e == nil {
+		return nil
+	}
+	if old := e.Value.(*failure); time.Now().Before(old.until) && (old.piece < 0 || old.piece == piece) {
+		return old.err
 	}
 	return nil
 }
@@ -121,6 +127,17 @@ func (f *failures) last(k key) error {
 		return e.Value.(*failure).err
 	}
 	return nil
+}
+
+// forgetPieces is called when these pieces of k were fetched well.
+func (f *failures) forgetPieces(k key, first, last int64) {
+	f.mu.Lock()
+	e := f.items[k]
+	other := e != nil && e.Value.(*failure).piece >= 0 && (e.Value.(*failure).piece < first || e.Value.(*failure).piece > last)
+	f.mu.Unlock()
+	if !other {
+		f.forget(k)
+	}
 }
 
 // forget is called when k was fetched well.

@@ -31,7 +31,7 @@ func (c *Cache) startAhead(o *object, off, n int64, disk bool) bool {
 		return false
 	}
 	p := newPart(off, n, false, disk)
-	p.ahead, p.check = true, o.has(flagVerified)
+	p.ahead, p.check = true, o.has(flagVerified) && !o.pieced()
 	c.start(o, p, buf)
 	return true
 }
@@ -47,10 +47,19 @@ func (c *Cache) fetch(o *object, p *part, buf []byte) {
 		c.fail(o, p, err)
 		return
 	}
-	c.failures.forget(o.key)
+	c.fetched(o, p)
 	p.publish(p.n)
 	p.finish(nil)
 	c.keep(o, p)
+}
+
+// fetched ends the remembered error of what p brought.
+func (c *Cache) fetched(o *object, p *part) {
+	if !o.pieced() {
+		c.failures.forget(o.key)
+		return
+	}
+	c.failures.forgetPieces(o.key, o.piece(p.off), o.piece(p.end()-1))
 }
 
 // fail ends p with err for all who wait, and for who asks soon again.
@@ -102,12 +111,12 @@ func (c *Cache) request(o *object, p *part, buf []byte) (err error) {
 	defer c.n.inFlight.Add(-1)
 	w := c.watch()
 	defer w.stop()
-	return w.error(o.Object, c.receive(w, o, p))
+	return w.error(o.Object, c.receiveAll(w, o, p))
 }
 
-// receive opens the range, and fills the buffer.
-func (c *Cache) receive(w *watch, o *object, p *part) error {
-	body, d, err := c.o.Source.Open(w.ctx, o.Object, p.off, p.n)
+// receive opens the range of p from from on, and fills the buffer.
+func (c *Cache) receive(w *watch, o *object, p *part, from int64) error {
+	body, d, err := c.o.Source.Open(w.ctx, o.Object, p.off+from, p.n-from)
 	if err != nil {
 		return err
 	}
@@ -116,7 +125,7 @@ func (c *Cache) receive(w *watch, o *object, p *part) error {
 	if err := c.described(o, d); err != nil {
 		return err
 	}
-	for n := int64(0); n < p.n; {
+	for n := from; n < p.n; {
 		m, err := body.Read(p.buf[n:min(p.n, n+maxStep)])
 		n += int64(m)
 		if m > 0 {
@@ -130,12 +139,12 @@ func (c *Cache) receive(w *watch, o *object, p *part) error {
 		switch {
 		case err == nil || n == p.n:
 		case errors.Is(err, io.EOF):
-			return shortError(o.Object, p.n, n)
+			return shortError(o.Object, p.n-from, n-from)
 		default:
 			return err
 		}
 	}
-	return c.atEnd(o.Object, p.n, body)
+	return c.atEnd(o.Object, p.n-from, body)
 }
 
 // atEnd makes sure that nothing follows. Reading to the end also lets an HTTP
@@ -173,10 +182,16 @@ func (c *Cache) described(o *object, d Described) error {
 }
 
 // arrived computes the CRCs of blocks that are complete now, checks them if
-// they are known, and lets readers have them.
+// they are known, or the pieces that they end, and lets readers have them.
 func (c *Cache) arrived(o *object, p *part, n int64) error {
 	from := int64(len(p.crc))
 	ready := p.sum(n)
+	if o.pieced() {
+		var err error
+		if ready, err = c.goodPieces(o, p, n); err != nil {
+			return err
+		}
+	}
 	if p.check {
 		for i := from; i < int64(len(p.crc)); i++ {
 			if err := c.checkLearned(o, p, i); err != nil {

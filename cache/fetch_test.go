@@ -200,7 +200,7 @@ func TestSourceErrors(t *testing.T) {
 			c := open(t, options(t.TempDir(), s))
 			data := content(1, size)
 			obj := s.put(ref(1), data)
-			s.sums[obj.Ref] = []manifest.Sum{md5Sum(data)}
+			s.vouch(obj.Ref, []manifest.Sum{md5Sum(data)})
 			want := tc.want
 			if size > 1<<20 {
 				want = tc.large

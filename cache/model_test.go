@@ -40,7 +40,8 @@ func TestModel(t *testing.T) {
 		m.add(rt) // so that every action has an object to act on
 		rt.Repeat(map[string]func(*rapid.T){
 			"add": m.add, "read": m.read, "read again": m.read, "read more": m.read, "all": m.all,
-			"warm": m.warm, "drop": m.drop, "restart": m.restart, "rot": m.rot, "change": m.change, "": m.invariants,
+			"warm": m.warm, "drop": m.drop, "restart": m.restart, "rot": m.rot, "change": m.change,
+			"verified": m.verified, "check": m.check, "": m.invariants,
 		})
 	})
 }
@@ -60,13 +61,17 @@ func (m *model) add(t *rapid.T) {
 	data := content(rapid.Uint64Range(0, 1<<30).Draw(t, "seed"), size)
 	name := ref(len(m.objs))
 	obj := m.s.put(name, data)
-	switch rapid.IntRange(0, 3).Draw(t, "kind") {
+	switch rapid.IntRange(0, 6).Draw(t, "kind") {
 	case 0:
 		obj = m.s.putFile("file:///"+name, data)
 	case 1:
-		m.s.sums[name] = sumsOf(data)[rapid.IntRange(0, 3).Draw(t, "sum"):]
+		m.s.vouch(name, sumsOf(data)[rapid.IntRange(0, 3).Draw(t, "sum"):])
 	case 2:
 		obj.Size = manifest.SizeUnknown
+	case 3, 4:
+		obj.Chunks = chunksOf(data, rapid.SampledFrom([]int64{64 << 10, 256 << 10, 8 << 20}).Draw(t, "chunk"))
+	case 5:
+		obj = recording(obj, data, rapid.SampledFrom(recordable).Draw(t, "recorded"))
 	}
 	m.truth[obj.Ref] = data
 	m.objs = append(m.objs, obj)
@@ -163,7 +168,7 @@ func (m *model) rot(t *rapid.T) {
 // where a pin is checked by the source, with other bytes where nothing is.
 func (m *model) change(t *rapid.T) {
 	obj := m.pick(t)
-	if obj.Pin.Kind == manifest.PinMD5 && len(m.truth[obj.Ref]) > 0 {
+	if (obj.Pin.Kind == manifest.PinMD5 || obj.Chunks.Size > 0) && len(m.truth[obj.Ref]) > 0 {
 		b := bytes.Clone(m.truth[obj.Ref])
 		b[rapid.IntRange(0, len(b)-1).Draw(t, "at")] ^= 1
 		m.s.put(obj.Ref, b)
@@ -173,6 +178,40 @@ func (m *model) change(t *rapid.T) {
 		m.s.mu.Unlock()
 	}
 	m.changed[obj.Ref] = true
+}
+
+// verified reads what only verified bytes may answer.
+func (m *model) verified(t *rapid.T) {
+	obj := m.pick(t)
+	data := m.truth[obj.Ref]
+	off := rapid.IntRange(0, len(data)).Draw(t, "off")
+	buf := make([]byte, rapid.IntRange(0, 300_000).Draw(t, "n"))
+	got, err := m.c.ReadVerifiedAt(context.Background(), obj, buf, int64(off))
+	if err != nil && err != io.EOF {
+		if k := manifest.KindOf(err); m.changed[obj.Ref] || k == manifest.KindUnsupported && obj.Chunks.Size == 0 && obj.Checksums == "" {
+			return
+		}
+		t.Fatalf("ReadVerifiedAt(%s, %d, %d): %v", obj.Ref, off, len(buf), err)
+	}
+	if want := data[off:min(off+len(buf), len(data))]; !bytes.Equal(buf[:got], want) {
+		t.Fatalf("ReadVerifiedAt(%s, %d, %d): got %d bytes that differ from the %d pinned", obj.Ref, off, len(buf), got, len(want))
+	}
+}
+
+// check has what is here checked: nothing wrong is ever found, but for what rotted
+// on disk.
+func (m *model) check(t *rapid.T) {
+	obj := m.pick(t)
+	l, err := m.c.CheckLocal(context.Background(), obj)
+	if err != nil && manifest.KindOf(err) != manifest.KindOther {
+		t.Fatalf("CheckLocal(%s): %v", obj.Ref, err)
+	}
+	if obj.Size >= 0 && l.Cached > obj.Size {
+		t.Fatalf("CheckLocal(%s): %+v of %d bytes", obj.Ref, l, obj.Size)
+	}
+	if !l.OK() && l.Check != "crc32c" {
+		t.Fatalf("CheckLocal(%s): %+v: wrong content was kept", obj.Ref, l)
+	}
 }
 
 func (m *model) invariants(t *rapid.T) {

@@ -43,15 +43,17 @@ type object struct {
 	file                File
 	stale               []File // replaced ones that a reader may still use
 	sums                []manifest.Sum
+	recorded            string // Checksums of a caller's Object, where the first one had none
 	gen                 uint64 // counts how often the content was dropped
 }
 
 func (o *object) has(flag uint8) bool { return o.flags&flag != 0 }
 
 // gated tells that no byte may be served before a pass verified the whole:
-// nothing but the content itself pins it, or it failed once.
+// nothing but the content itself pins it, or it failed once. Pieces are verified
+// one by one.
 func (o *object) gated() bool {
-	return !o.whole() && (o.Pin.Kind == manifest.PinMD5 || o.has(flagDistrusted))
+	return !o.whole() && !o.pieced() && (o.Pin.Kind == manifest.PinMD5 || o.has(flagDistrusted))
 }
 
 // load takes over what the index knows.
@@ -70,6 +72,51 @@ func (o *object) load() {
 	o.fresh = false
 	o.flags, o.stored = r.flags, r.stored
 	o.used, o.usedPersisted = r.used, r.used
+	if o.Checksums != "" {
+		o.flags &^= flagNoSum // noted when another manifest had none
+	}
+	o.recount()
+}
+
+// eagerTables is how many tables of one object are read with its record: 1 GiB.
+const eagerTables = 16
+
+// recount makes stored what the tables say. One that rotted takes its blocks along:
+// counted twice when they are fetched again, they would break the limit.
+func (o *object) recount() {
+	tables := (o.blocks() + chunkBlocks - 1) / chunkBlocks
+	if tables > eagerTables {
+		return // what is fetched again is counted up to the size, see added
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	stored := int64(0)
+	for n := range tables {
+		ch := o.loadChunk(n)
+		o.chunks[n] = ch
+		stored += ch.count() * BlockSize
+	}
+	if last, i := o.chunkOf(o.blocks() - 1); last.has(i) {
+		stored -= BlockSize - blockLen(o.size, o.blocks()-1)
+	}
+	if stored != o.stored {
+		o.stored = stored
+		o.c.writer.dirty(o)
+	}
+}
+
+// adopt takes over the checksums that obj records: two manifests can name the same
+// object, one with and one without.
+func (o *object) adopt(obj manifest.Object) {
+	if obj.Checksums == "" || o.Checksums != "" {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.recorded == "" {
+		o.recorded = obj.Checksums
+		o.flags &^= flagNoSum
+	}
 }
 
 // chunkOf gives the chunk of block b, loading it if need be, and b's place in
@@ -137,7 +184,7 @@ func (o *object) added(first int64, crcs []uint32) {
 		ch, j := o.chunkOf(b)
 		if !ch.has(j) {
 			ch.set(j)
-			o.stored += blockLen(o.size, b)
+			o.stored = min(o.stored+blockLen(o.size, b), o.size)
 		}
 		ch.crc[j] = crc
 		o.dirty[b/chunkBlocks] = struct{}{}
@@ -149,7 +196,7 @@ func (o *object) lost(b int64) {
 	ch, i := o.chunkOf(b)
 	if ch.has(i) {
 		ch.clear(i)
-		o.stored -= blockLen(o.size, b)
+		o.stored = max(o.stored-blockLen(o.size, b), 0)
 		o.dirty[b/chunkBlocks] = struct{}{}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pinfs/pinfs/manifest"
+	"github.com/pinfs/pinfs/manifest/chunks"
 )
 
 // Source gives the bytes of objects at their pins. All methods may be called
@@ -43,7 +44,7 @@ type Options struct {
 	Source Source
 	// Logger gets alarms and what is logged once per object, default slog.Default.
 	Logger *slog.Logger
-	// MemoryBytes bounds the buffers of fetches, default 256 MiB, at least 4 MiB.
+	// MemoryBytes bounds the buffers of fetches, default 256 MiB, at least 8 MiB.
 	MemoryBytes int64
 	// Parallel is how many parts of up to 8 MiB are fetched ahead of one
 	// sequential reader, default 16.
@@ -73,7 +74,7 @@ type Options struct {
 const (
 	defaultSize     = 10 << 30
 	defaultMemory   = 256 << 20
-	minMemory       = 4 << 20
+	minMemory       = chunks.MaxSize // a chunk is checked in one buffer
 	defaultParallel = 16
 	defaultRequests = 128
 )

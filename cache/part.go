@@ -24,6 +24,7 @@ type part struct {
 	taken   atomic.Int64 // bytes that readers got, each time counted
 	buf     []byte       // set before ready is
 	crc     []uint32
+	good    int64 // of a pieced object: bytes whose pieces are right; the fetch's own
 	keep    bool
 	// verified: the whole matched its checksum; set by the fetch.
 	verified bool

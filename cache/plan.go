@@ -116,7 +116,7 @@ var errHere = errors.New("it is here")
 // demand starts the fetch of block b, which somebody waits for: up to end, or
 // for a sequential reader a whole part. o.mu is held.
 func (c *Cache) demand(o *object, stream *stream, b, end int64, disk bool) (*part, error) {
-	if err := c.failures.recall(o.key); err != nil {
+	if err := c.failures.recall(o.key, o.pieceOf(b)); err != nil {
 		return nil, err
 	}
 	if o.small() && c.smallHit(o.key, nil, 0) {
@@ -124,28 +124,42 @@ func (c *Cache) demand(o *object, stream *stream, b, end int64, disk bool) (*par
 	}
 	off, n := int64(0), o.size
 	if !o.whole() {
-		off, n = b*BlockSize, min(end-b*BlockSize, c.maxPart)
+		ahead := int64(0)
 		if stream != nil {
-			n = max(n, stream.part(c.maxPart))
+			ahead = stream.part(c.maxPart)
 		}
-		n = c.gap(o, off, n, disk)
+		off, n = c.gap(o, b, end, ahead, disk)
 	}
 	p := newPart(off, n, o.whole(), disk)
-	p.check = o.has(flagVerified) && !o.whole()
+	p.check = o.has(flagVerified) && !o.whole() && !o.pieced()
 	c.start(o, p, nil)
 	return p, nil
 }
 
-// gap rounds [off, off+n) up to a block and cuts it before the first block that
-// is here or under way.
-func (c *Cache) gap(o *object, off, n int64, disk bool) int64 {
+// pieceOf is the piece of block b; -1 when o has none.
+func (o *object) pieceOf(b int64) int64 {
+	if !o.pieced() {
+		return -1
+	}
+	return o.piece(b * BlockSize)
+}
+
+// gap gives the range to be fetched from block b on: up to end, or ahead bytes if
+// that is more, in whole blocks or pieces, cut before the first that is here or
+// under way. o.mu is held.
+func (c *Cache) gap(o *object, b, end, ahead int64, disk bool) (off, n int64) {
+	if o.pieced() {
+		return c.pieces(o, b, end, ahead, disk)
+	}
+	off = b * BlockSize
+	n = max(min(end-off, c.maxPart), ahead)
 	n = min((n+BlockSize-1)/BlockSize*BlockSize, o.size-off)
 	for at := off + BlockSize; at < off+n; at += BlockSize {
 		if _, ok := o.onDisk(at/BlockSize, disk); ok || o.find(at/BlockSize) != nil {
-			return at - off
+			return off, at - off
 		}
 	}
-	return n
+	return off, n
 }
 
 // lookAhead keeps the stream's window asked for, as far as requests and memory
@@ -158,11 +172,11 @@ func (c *Cache) lookAhead(o *object, st *stream, disk bool) {
 		if at >= limit || (limit-at < size && limit < o.size) {
 			return
 		}
-		n := c.gap(o, at, size, disk)
-		if !c.startAhead(o, at, n, disk) {
+		off, n := c.gap(o, at/BlockSize, at, size, disk)
+		if !c.startAhead(o, off, n, disk) {
 			return
 		}
-		st.ahead = at + n
+		st.ahead = off + n
 	}
 }
 
@@ -207,7 +221,7 @@ func (c *Cache) runPass(ctx context.Context, o *object) error {
 	o.mu.Lock()
 	ps := o.pass
 	if ps == nil {
-		if err := c.failures.recall(o.key); err != nil {
+		if err := c.failures.recall(o.key, -1); err != nil {
 			o.mu.Unlock()
 			return err
 		}

@@ -46,12 +46,13 @@ func (c *Cache) readAt(ctx context.Context, obj manifest.Object, p []byte, off i
 
 func (c *Cache) target(ctx context.Context, obj manifest.Object) (target, error) {
 	tg := target{Object: obj, key: obj.Key(), size: obj.Size}
-	if obj.Size >= 0 {
-		return tg, nil
+	if obj.Size < 0 {
+		var err error
+		if tg.size, err = c.learnSize(ctx, tg); err != nil {
+			return tg, err
+		}
 	}
-	var err error
-	tg.size, err = c.learnSize(ctx, tg)
-	return tg, err
+	return tg, tg.checkPieces()
 }
 
 func (c *Cache) readTarget(ctx context.Context, tg target, p []byte, off int64) (int, error) {
@@ -125,7 +126,7 @@ func (c *Cache) readStep(ctx context.Context, o *object, p []byte, off int64) (w
 }
 
 // readSegs copies each segment; bad says that one on disk failed and was
-// forgotten, so that a new plan fetches it.
+// forgotten, or that its part ended before it came, so that a new plan fetches it.
 func (c *Cache) readSegs(ctx context.Context, o *object, st *step, p []byte, off int64) (bad, waited bool, err error) {
 	for i := range st.n {
 		s := &st.segs[i]
@@ -137,6 +138,8 @@ func (c *Cache) readSegs(ctx context.Context, o *object, st *step, p []byte, off
 			waited = true
 			if err = s.part.wait(ctx, o.Object, s.end-s.part.off, c.o.StallTimeout, &c.n.arrived); err == nil {
 				s.part.copyTo(to, s.off)
+			} else if err = o.about(err, s); err == nil {
+				bad = true
 			}
 		}
 		if s.part != nil {

@@ -34,7 +34,7 @@ func (c *Cache) learnSize(ctx context.Context, tg target) (int64, error) {
 	if size, ok := c.keptSize(tg.key); ok {
 		return size, nil
 	}
-	if err := c.failures.recall(tg.key); err != nil {
+	if err := c.failures.recall(tg.key, -1); err != nil {
 		return 0, err
 	}
 	answer := c.asking.DoChan(string(tg.key[:]), func() (any, error) { return c.askSize(tg) })

@@ -19,6 +19,7 @@ import (
 
 	"github.com/pinfs/pinfs/cache"
 	"github.com/pinfs/pinfs/manifest"
+	"github.com/pinfs/pinfs/testwarden"
 )
 
 func TestMain(m *testing.M) {
@@ -26,6 +27,7 @@ func TestMain(m *testing.M) {
 		child(dir)
 		return
 	}
+	testwarden.Main()
 	goleak.VerifyTestMain(m, // badger leaves these two behind when it can't open an index
 		goleak.IgnoreTopFunction("github.com/dgraph-io/badger/v4.(*DB).monitorCache"),
 		goleak.IgnoreTopFunction("github.com/dgraph-io/ristretto/v2/z.(*AllocatorPool).freeupAllocators"))
@@ -63,6 +65,13 @@ func (s *source) put(ref string, data []byte) manifest.Object {
 	defer s.mu.Unlock()
 	s.data[ref] = data
 	return manifest.Object{Ref: ref, Pin: manifest.Pin{Kind: manifest.PinVersion, Value: "1"}, Digest: "etag-" + ref, Size: int64(len(data))}
+}
+
+// vouch makes the source tell checksums from now on.
+func (s *source) vouch(ref string, sums []manifest.Sum) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sums[ref] = sums
 }
 
 // putFile is put for what only its content pins.

@@ -14,7 +14,8 @@ import (
 
 // ReadVerifiedAt is ReadAt that gives no byte before the whole of obj was
 // verified: what is not is fetched whole, or read from disk, and checked first.
-// Each block that it gives has the CRC32C that the check of the whole found.
+// Each block that it gives has the CRC32C that the check of the whole found. Of an
+// object with chunk digests only the chunks that are read are verified.
 // KindUnsupported: neither the manifest nor the source knows a checksum of the
 // whole. Other errors as for ReadAt.
 func (c *Cache) ReadVerifiedAt(ctx context.Context, obj manifest.Object, p []byte, off int64) (int, error) {
@@ -22,6 +23,9 @@ func (c *Cache) ReadVerifiedAt(ctx context.Context, obj manifest.Object, p []byt
 }
 
 func (c *Cache) readVerified(ctx context.Context, tg target, p []byte, off int64) (int, error) {
+	if tg.pieced() {
+		return c.readTarget(ctx, tg, p, off) // nothing else is ever served
+	}
 	if tg.small() {
 		return c.verifiedSmall(ctx, tg, p, off)
 	}

@@ -59,7 +59,7 @@ func TestStrictServesNoWrongByte(t *testing.T) {
 		c := open(t, options(t.TempDir(), s))
 		data := content(3, size)
 		obj := s.put(ref(1), data)
-		s.sums[obj.Ref] = sumsOf(data)[2:3]
+		s.vouch(obj.Ref, sumsOf(data)[2:3])
 		s.hook(nil, flipping(int64(size)-1))
 		strictErr(t, c, obj, 0, manifest.KindCorrupt)
 		strictErr(t, c, obj, 0, manifest.KindCorrupt)
@@ -78,7 +78,7 @@ func TestStrictServesNoWrongByte(t *testing.T) {
 	c := open(t, options(t.TempDir(), s))
 	data := content(3, 5<<20)
 	obj := s.put(ref(1), data)
-	s.sums[obj.Ref] = sumsOf(data)[2:3]
+	s.vouch(obj.Ref, sumsOf(data)[2:3])
 	s.hook(nil, flipping(5<<20-1))
 	if n, err := c.ReadAt(t.Context(), obj, make([]byte, 100), 0); n != 100 || err != nil {
 		t.Errorf("under fill: got %d, %v, want the bytes before the flip", n, err)
@@ -96,7 +96,7 @@ func TestStrictNeedsASum(t *testing.T) {
 		strictErr(t, c, obj, 0, manifest.KindUnsupported)
 		readAll(t, c, obj, data, 1<<20)
 		strictErr(t, c, obj, 0, manifest.KindUnsupported)
-		s.sums[obj.Ref] = sumsOf(data)[:1]
+		s.vouch(obj.Ref, sumsOf(data)[:1])
 		strictAll(t, c, obj, data)
 	}
 }
@@ -117,7 +117,7 @@ func TestStrictChecksWhatFillKept(t *testing.T) {
 			noErr(t, c.Warm(t.Context(), obj)) // no sum is known yet
 			noErr(t, c.Close())
 			s.hook(nil, nil)
-			s.sums[obj.Ref] = sumsOf(data)[1:2]
+			s.vouch(obj.Ref, sumsOf(data)[1:2])
 			s.forget()
 			c = open(t, options(dir, s))
 			if wrong {
@@ -211,7 +211,7 @@ func TestStrictTellsOfWhatFillServed(t *testing.T) {
 	c := open(t, o)
 	data := content(3, 5<<20)
 	served, file := s.put(ref(1), data), s.putFile("file:///data/x", data)
-	s.sums[served.Ref] = sumsOf(data)[2:3]
+	s.vouch(served.Ref, sumsOf(data)[2:3])
 	s.hook(nil, flipping(2<<20))
 	if n, err := c.ReadAt(t.Context(), served, make([]byte, 100), 2<<20); n != 100 || err != nil {
 		t.Fatalf("under fill: got %d, %v", n, err)

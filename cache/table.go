@@ -58,6 +58,7 @@ func (t *table) acquire(tg target) *object {
 		s.use(o)
 		s.mu.Unlock()
 		<-o.ready // one read of the index
+		o.adopt(tg.Object)
 		return o
 	}
 }

@@ -14,9 +14,11 @@ func (c *Cache) checkPart(o *object, p *part) error {
 	if !p.whole {
 		return nil
 	}
-	o.mu.Lock()
-	want, ok := pickSum(o.Object, o.sums)
-	o.mu.Unlock()
+	if o.pieced() {
+		p.verified = true // by its pieces, as they came
+		return nil
+	}
+	want, ok := o.sumHere()
 	if !ok {
 		return nil
 	}
@@ -59,10 +61,7 @@ func (o *object) gatedNow() bool {
 // wholeSum finds what the whole of o is checked against, asking the source if
 // need be. An empty Alg: there is nothing.
 func (c *Cache) wholeSum(ctx context.Context, o *object) (manifest.Sum, error) {
-	o.mu.Lock()
-	sum, ok := pickSum(o.Object, o.sums)
-	o.mu.Unlock()
-	if ok {
+	if sum, ok := o.sumHere(); ok {
 		return sum, nil
 	}
 	d, err := c.o.Source.Stat(ctx, o.Object)
@@ -72,7 +71,7 @@ func (c *Cache) wholeSum(ctx context.Context, o *object) (manifest.Sum, error) {
 	if err := c.described(o, d); err != nil {
 		return manifest.Sum{}, err
 	}
-	sum, _ = pickSum(o.Object, d.Sums)
+	sum, _ := pickSum(o.Object, d.Sums)
 	return sum, nil
 }
 
@@ -80,6 +79,10 @@ func (c *Cache) wholeSum(ctx context.Context, o *object) (manifest.Sum, error) {
 // queue is short; what finds no place is queued when it is used again. o.mu is
 // held.
 func (c *Cache) completed(o *object) {
+	if o.pieced() && o.stored == o.size {
+		c.verifiedPieces(o)
+		return
+	}
 	if o.stored < o.size || o.whole() || o.volatile || o.has(flagVerified|flagNoSum) {
 		return
 	}
@@ -115,6 +118,9 @@ type check struct {
 // verified it.
 func (c *Cache) verify(ctx context.Context, o *object, polite bool) error {
 	o.mu.Lock()
+	if o.pieced() && o.stored == o.size {
+		c.verifiedPieces(o)
+	}
 	if o.stored < o.size || o.has(flagVerified|flagNoSum) {
 		o.mu.Unlock()
 		return nil

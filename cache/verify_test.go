@@ -47,7 +47,7 @@ func TestEachSum(t *testing.T) {
 			s := newSource()
 			c := open(t, options(t.TempDir(), s))
 			obj := s.put(ref(1), data)
-			s.sums[obj.Ref] = []manifest.Sum{sum}
+			s.vouch(obj.Ref, []manifest.Sum{sum})
 			if err := c.Warm(t.Context(), obj); err != nil {
 				t.Errorf("%s, %d bytes: Warm: %v", sum.Alg, size, err)
 			}
@@ -55,7 +55,7 @@ func TestEachSum(t *testing.T) {
 				t.Errorf("%s, %d bytes: got %+v, want it verified", sum.Alg, size, got)
 			}
 			other := s.put(ref(2), bad)
-			s.sums[other.Ref] = []manifest.Sum{sum}
+			s.vouch(other.Ref, []manifest.Sum{sum})
 			if err := c.Warm(t.Context(), other); manifest.KindOf(err) != manifest.KindCorrupt {
 				t.Errorf("%s, %d bytes: Warm of a flipped byte: got %v, want KindCorrupt", sum.Alg, size, err)
 			}
@@ -83,7 +83,7 @@ func TestBackgroundCheck(t *testing.T) {
 	c = open(t, o)
 	data := content(1, 4<<20)
 	obj := s.put(ref(1), data)
-	s.sums[obj.Ref] = sumsOf(data)[2:3]
+	s.vouch(obj.Ref, sumsOf(data)[2:3])
 	flip := func(_ manifest.Object, off int64, r io.Reader) io.Reader {
 		b, _ := io.ReadAll(r)
 		if off == 0 {
@@ -165,7 +165,7 @@ func TestManifestSumWins(t *testing.T) {
 	data, other := content(1, 1000), content(2, 1000)
 	obj := s.put("gs://b/k", other)
 	obj.Digest = base64.StdEncoding.EncodeToString(md5Sum(data).Value)
-	s.sums[obj.Ref] = sumsOf(other)
+	s.vouch(obj.Ref, sumsOf(other))
 	readErr(t, c, obj, manifest.KindCorrupt)
 }
 

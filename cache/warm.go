@@ -98,7 +98,8 @@ func (c *Cache) ended(ctx context.Context, o *object, p *part) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.err
+	_, err := barePiece(p.err)
+	return err
 }
 
 func (c *Cache) fits(o *object) error {
@@ -178,8 +179,8 @@ func (c *Cache) Drop(ctx context.Context, obj manifest.Object) error {
 		tg.size = size
 	}
 	c.failures.forget(tg.key)
-	if tg.size == 0 {
-		return nil
+	if err := tg.checkPieces(); err != nil || tg.size == 0 {
+		return err
 	}
 	o := c.table.acquire(tg)
 	defer c.table.release(o)

@@ -134,7 +134,7 @@ func TestCheckErrors(t *testing.T) {
 func TestStrictMount(t *testing.T) {
 	h := newHouse(t)
 	store := memstore.NewVersioned()
-	mux := backends.NewMux(map[string]backends.Backend{"file": filestore.New(), "mem": store})
+	mux := backends.NewMux(map[manifest.Source]backends.Backend{"file": filestore.New(), "mem": store})
 	data := bytes.Repeat([]byte("pinned\n"), 500_000)
 	sum := md5.Sum(data)
 	h.putObjects(map[string]manifest.Entry{"f": {Ref: "mem://b/f", Size: int64(len(data)), Digest: hex.EncodeToString(sum[:]),

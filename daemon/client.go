@@ -50,14 +50,14 @@ func (c *Client) Mount(ctx context.Context, req MountRequest) (MountReply, error
 	req.Token = rand.Text()
 	var answer MountReply
 	err := c.do(ctx, mountWait, http.MethodPost, "/v1/mounts", req, &answer)
+	if err == nil {
+		err = awaitAnswer(ctx, answer.MountPoint)
+	}
 	if ctx.Err() != nil || manifest.KindOf(err) == manifest.KindTimeout {
 		c.cancel(context.WithoutCancel(ctx), req)
 		if err == nil {
 			err = ctx.Err()
 		}
-	}
-	if err == nil {
-		err = awaitAnswer(ctx, answer.MountPoint)
 	}
 	return answer, err
 }
@@ -65,8 +65,6 @@ func (c *Client) Mount(ctx context.Context, req MountRequest) (MountReply, error
 // awaitAnswer returns when the mount at dir answers. This is for the client to
 // see: a daemon that is killed while it asks its own mount can't die.
 func awaitAnswer(ctx context.Context, dir string) error {
-	ctx, cancel := context.WithTimeout(ctx, answerWait)
-	defer cancel()
 	answered := make(chan error, 1)
 	go func() { // ends when the mount answers or its daemon is gone
 		var fs unix.Statfs_t
@@ -78,8 +76,10 @@ func awaitAnswer(ctx context.Context, dir string) error {
 			return &manifest.Error{Kind: manifest.KindOther, Op: "mount", Ref: dir, Msg: "the mount does not answer", Err: err}
 		}
 		return nil
+	case <-time.After(answerWait):
+		return &manifest.Error{Kind: manifest.KindTimeout, Op: "mount", Ref: dir, Msg: "the mount does not answer"}
 	case <-ctx.Done():
-		return &manifest.Error{Kind: manifest.KindTimeout, Op: "mount", Ref: dir, Msg: "the mount does not answer", Err: ctx.Err()}
+		return ctx.Err()
 	}
 }
 

@@ -6,10 +6,15 @@ import (
 	"github.com/pinfs/pinfs/cache"
 	"github.com/pinfs/pinfs/fusefs"
 	"github.com/pinfs/pinfs/manifest"
+	"github.com/pinfs/pinfs/registry/expand"
 )
 
 // content shows the cache to fusefs.
-type content struct{ *cache.Cache }
+type content struct {
+	*cache.Cache
+	redact func(string) string
+	found  *expand.Expander // nil when nothing is to be looked at
+}
 
 var _ fusefs.Content = content{}
 
@@ -20,19 +25,71 @@ var _ fusefs.Content = strictContent{}
 
 // ReadAt reads bytes of objects that were verified first.
 func (c strictContent) ReadAt(ctx context.Context, obj manifest.Object, p []byte, off int64) (int, error) {
+	obj, err := c.resolve(ctx, obj)
+	if err != nil {
+		return 0, err
+	}
 	return c.Cache.ReadVerifiedAt(ctx, obj, p, off)
 }
 
 // contentFor gives what a mount reads.
-func (d *Daemon) contentFor(req MountRequest) fusefs.Content {
-	if req.Verify == VerifyStrict {
-		return strictContent{content{d.cache}}
+func (d *Daemon) contentFor(m *mount) fusefs.Content {
+	c := content{d.cache, d.o.Redact, m.found}
+	if m.req.Verify == VerifyStrict {
+		return strictContent{c}
 	}
-	return content{d.cache}
+	return c
 }
 
-// Inspect says what the cache has of obj.
+// ReadAt reads bytes of objects.
+func (c content) ReadAt(ctx context.Context, obj manifest.Object, p []byte, off int64) (int, error) {
+	obj, err := c.resolve(ctx, obj)
+	if err != nil {
+		return 0, err
+	}
+	return c.Cache.ReadAt(ctx, obj, p, off)
+}
+
+// Size asks for a size that the manifest does not tell.
+func (c content) Size(ctx context.Context, obj manifest.Object) (int64, error) {
+	obj, err := c.resolve(ctx, obj)
+	if err != nil || obj.Size >= 0 {
+		return obj.Size, err
+	}
+	return c.Cache.Size(ctx, obj)
+}
+
+// resolve gives an object without a pin the one that this mount has found, or
+// says why there is none.
+func (c content) resolve(ctx context.Context, obj manifest.Object) (manifest.Object, error) {
+	if obj.Pin.Kind != manifest.PinNone || c.found == nil {
+		return obj, nil
+	}
+	if err := c.found.Failure(obj); err != nil {
+		return obj, err
+	}
+	if expand.Pinnable(obj) {
+		return c.found.Pin(ctx, obj)
+	}
+	return obj, nil
+}
+
+// Inspect says what the cache has of obj. The error is shown in an attribute, so
+// it is without secrets.
 func (c content) Inspect(obj manifest.Object) (cached int64, verified bool, lastErr error) {
+	var failure error
+	if obj.Pin.Kind == manifest.PinNone && c.found != nil {
+		failure = c.found.Failure(obj)
+		if pinned, ok := c.found.Pinned(obj); ok {
+			obj = pinned
+		}
+	}
 	i := c.Cache.Inspect(obj)
-	return i.Cached, i.Verified, i.LastError
+	if i.LastError != nil {
+		failure = i.LastError
+	}
+	if failure != nil {
+		lastErr = &manifest.Error{Kind: manifest.KindOf(failure), Msg: c.redact(failure.Error())}
+	}
+	return i.Cached, i.Verified, lastErr
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/pinfs/pinfs/cache"
 	"github.com/pinfs/pinfs/manifest"
 	"github.com/pinfs/pinfs/registry"
+	"github.com/pinfs/pinfs/registry/expand"
 )
 
 const (
@@ -34,6 +36,13 @@ type Options struct {
 	Settings Settings
 	// OpenRegistry opens the registry of a URL. The daemon closes it.
 	OpenRegistry func(ctx context.Context, url string) (*registry.Registry, error)
+	// Copies hears which registries are open, for the contents that they keep; nil
+	// if Backend reads none.
+	Copies Copies
+	// Offline: no source is asked, so unpinned references stay as they are.
+	Offline bool
+	// Redact takes secrets out of what the status shows; nil leaves it as it is.
+	Redact func(text string) string
 	// Version is the build, for the status.
 	Version string
 	// Logger is slog.Default when nil.
@@ -42,6 +51,13 @@ type Options struct {
 	// they are taken out of sight, and again for their last users after that.
 	// 0 stands for 5 s.
 	Grace time.Duration
+}
+
+// Copies are the places where contents are looked for by their SHA-256, in
+// lower-case hex; see registry.Registry.Blob. It must not call back.
+type Copies interface {
+	// Add adds a place until remove is called.
+	Add(find func(ctx context.Context, sha256 string) (local string, err error)) (remove func())
 }
 
 // Daemon is the process behind the mounts of one cache directory. All methods
@@ -79,10 +95,13 @@ func New(o Options) (*Daemon, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	if o.Redact == nil {
+		o.Redact = func(text string) string { return text }
+	}
 	if o.Grace <= 0 {
 		o.Grace = 5 * time.Second
 	}
-	d := &Daemon{o: o, log: o.Logger, source: newSource(o.Backend), faults: newFaultLog(), started: time.Now().UTC(),
+	d := &Daemon{o: o, log: o.Logger, source: newSource(o.Backend, o.Redact), faults: newFaultLog(o.Redact), started: time.Now().UTC(),
 		stop: make(chan struct{}), idle: make(chan struct{}, 1),
 		mounts: map[string]*mount{}, detached: map[*mount]struct{}{}, registries: map[string]*openRegistry{}}
 	if err := d.open(); err != nil {
@@ -100,13 +119,27 @@ func (d *Daemon) open() (err error) {
 	if d.cache, err = cache.Open(o); err != nil {
 		return err
 	}
-	if d.socket, err = listen(o.Dir); err != nil {
-		d.cache.Close()
-		return &manifest.Error{Op: "control socket", Ref: o.Dir, Err: err}
+	if err = d.listen(); err != nil {
+		return errors.Join(err, d.cache.Close())
 	}
 	d.serve(d.socket)
 	return nil
 }
+
+// listen takes over what a daemon before has left, and binds the socket.
+func (d *Daemon) listen() (err error) {
+	if err = expand.MakeDir(d.foundDir()); err != nil {
+		return err
+	}
+	if d.socket, err = listen(d.o.Cache.Dir); err != nil {
+		return &manifest.Error{Op: "control socket", Ref: d.o.Cache.Dir, Err: err}
+	}
+	return nil
+}
+
+// foundDir has the snapshots of versions with unpinned references, as mounts have
+// found them.
+func (d *Daemon) foundDir() string { return filepath.Join(d.o.Cache.Dir, "found") }
 
 // MakeCacheDir makes a cache directory, private to its user.
 func MakeCacheDir(dir string) error {

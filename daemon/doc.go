@@ -6,6 +6,9 @@
 //   - Daemon: the cache, the sources and the mounts of one process.
 //   - Adapters: source (backends → cache.Source), content (cache →
 //     fusefs.Content), names (registry → fusefs.Names).
+//   - Unpinned references: each mount has an expand.Expander, whose snapshots are in
+//     CACHE/found. They go with the mount; those of a process that died go when the
+//     next one starts.
 //   - Client and the control socket: HTTP with JSON over CACHE/control.sock.
 //   - Start: a daemon in the background, and how it says that it is ready.
 //   - LogFile: where such a daemon logs, bounded.

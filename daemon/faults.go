@@ -16,6 +16,8 @@ const maxFaults = 1000
 
 // faultLog keeps the last error of each object.
 type faultLog struct {
+	redact func(string) string
+
 	mu    sync.Mutex // guards all below
 	byKey map[faultKey]*list.Element
 	order list.List // of *faultEntry, oldest first
@@ -31,7 +33,9 @@ type faultEntry struct {
 	fault Fault
 }
 
-func newFaultLog() *faultLog { return &faultLog{byKey: map[faultKey]*list.Element{}} }
+func newFaultLog(redact func(string) string) *faultLog {
+	return &faultLog{redact: redact, byKey: map[faultKey]*list.Element{}}
+}
 
 // add remembers err of obj, which a reader of path got.
 func (l *faultLog) add(path string, obj manifest.Object, err error) {
@@ -39,7 +43,7 @@ func (l *faultLog) add(path string, obj manifest.Object, err error) {
 	if obj.Ref != "" {
 		key = faultKey{object: obj.Key()}
 	}
-	f := Fault{Path: path, Ref: obj.Ref, Errno: unix.ErrnoName(fusefs.Errno(err)), Message: err.Error(), Time: time.Now().UTC()}
+	f := Fault{Path: path, Ref: obj.Ref, Errno: unix.ErrnoName(fusefs.Errno(err)), Message: l.redact(err.Error()), Time: time.Now().UTC()}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if old, ok := l.byKey[key]; ok {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -23,6 +22,7 @@ import (
 	"github.com/pinfs/pinfs/manifest"
 	"github.com/pinfs/pinfs/manifest/snapshot"
 	"github.com/pinfs/pinfs/registry"
+	"github.com/pinfs/pinfs/testwarden"
 )
 
 // house is a registry, sources and room for caches and mounts.
@@ -191,7 +191,9 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // rerun runs one test in a process of its own.
 func rerun(t *testing.T, test string, env ...string) {
 	t.Helper()
-	cmd := exec.Command("/proc/self/exe", "-test.run=^"+test+"$")
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := testwarden.Command(ctx, "/proc/self/exe", "-test.run=^"+test+"$")
 	cmd.Env = append(os.Environ(), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", test, err, out)

@@ -12,6 +12,7 @@ import (
 	"github.com/pinfs/pinfs/backends/filestore"
 	"github.com/pinfs/pinfs/cache"
 	"github.com/pinfs/pinfs/daemon"
+	"github.com/pinfs/pinfs/testwarden"
 )
 
 // TestMain is also the daemon that Start starts: it runs this binary.
@@ -19,6 +20,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "test-daemon" {
 		os.Exit(serve(os.Args[2]))
 	}
+	testwarden.Main()
 	goleak.VerifyTestMain(m)
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/pinfs/pinfs/fusefs"
 	"github.com/pinfs/pinfs/manifest"
 	"github.com/pinfs/pinfs/registry"
+	"github.com/pinfs/pinfs/registry/expand"
 )
 
 const (
@@ -25,10 +26,12 @@ const (
 // after that nothing changes.
 type mount struct {
 	req      MountRequest
+	redact   func(string) string
 	ref      string
 	since    time.Time
 	registry *openRegistry
-	tree     *fusefs.Tree // of a mount of one version; closed with the mount
+	found    *expand.Expander // of what has no pin; nil if no source is asked
+	tree     *fusefs.Tree     // of a mount of one version; closed with the mount
 	mounted  *fusefs.Mounted
 	made     chan struct{}  // closed when it is there, or will not be
 	gone     chan struct{}  // closed when nothing of it is left
@@ -45,7 +48,7 @@ func (d *Daemon) Mount(ctx context.Context, req MountRequest) (MountReply, error
 	if err := req.check(); err != nil {
 		return MountReply{}, err
 	}
-	m := &mount{req: req, gone: make(chan struct{}), made: make(chan struct{})}
+	m := &mount{req: req, redact: d.o.Redact, gone: make(chan struct{}), made: make(chan struct{})}
 	if other := d.mountedAt(req.Dir); other != nil && !other.mounted.Visible() {
 		d.afterUnmount(other, true) // it was unmounted by somebody else just now
 	}
@@ -131,6 +134,11 @@ func (d *Daemon) drop(m *mount) {
 	if m.tree != nil {
 		m.tree.Snapshot.Close()
 	}
+	if m.found != nil {
+		if err := m.found.Close(); err != nil {
+			d.log.Warn("remove what was found", "dir", m.req.Dir, "error", err)
+		}
+	}
 	d.release(m.registry)
 	close(m.gone)
 	d.wake()
@@ -142,7 +150,10 @@ func (d *Daemon) make(ctx context.Context, m *mount) (*fusefs.Mounted, error) {
 	if m.registry, err = d.acquire(ctx, m.req.Registry); err != nil {
 		return nil, err
 	}
-	o := fusefs.Options{Content: d.contentFor(m.req), Logger: d.log, OnError: d.noteError(m),
+	if !d.o.Offline {
+		m.found = expand.New(expand.Options{Backend: d.o.Backend, Dir: d.foundDir(), MaxObjects: m.req.MaxObjects})
+	}
+	o := fusefs.Options{Content: d.contentFor(m), Logger: d.log, OnError: d.noteError(m),
 		UID: m.req.UID, GID: m.req.GID, AllowOther: m.req.AllowOther}
 	if err := d.choose(ctx, m, &o); err != nil {
 		return nil, err
@@ -155,7 +166,7 @@ func (d *Daemon) make(ctx context.Context, m *mount) (*fusefs.Mounted, error) {
 func (d *Daemon) choose(ctx context.Context, m *mount, o *fusefs.Options) error {
 	r := m.registry.registry
 	if m.req.Ref == "" {
-		o.Names, o.Project, m.ref = names{r}, m.req.Project, m.req.Project
+		o.Names, o.Project, m.ref = names{r, m.found}, m.req.Project, m.req.Project
 		return projectExists(ctx, r, m.req.Project)
 	}
 	name, err := manifest.ParseName(m.req.Ref)
@@ -167,7 +178,7 @@ func (d *Daemon) choose(ctx context.Context, m *mount, o *fusefs.Options) error 
 	if err != nil {
 		return err
 	}
-	m.tree, err = openTree(ctx, r, v)
+	m.tree, err = openTree(ctx, r, v, m.found)
 	o.Tree, m.ref = m.tree, v.Project+"/"+v.Name()
 	return err
 }
@@ -374,6 +385,26 @@ func (d *Daemon) mountStatus() []MountStatus {
 }
 
 func (m *mount) status(detached bool) MountStatus {
-	return MountStatus{Dir: m.req.Dir, Ref: m.ref, Open: "stateless", Verify: m.req.verify(), Registry: m.req.Registry, Since: m.since,
+	unpinned, count := m.unpinned()
+	return MountStatus{Unpinned: unpinned, UnpinnedCount: count, Dir: m.req.Dir, Ref: m.ref, Open: "stateless", Verify: m.req.verify(), Registry: m.req.Registry, Since: m.since,
 		Detached: detached, Requests: m.mounted.Requests().Total()}
+}
+
+// maxUnpinned bounds the references that the status lists.
+const maxUnpinned = 100
+
+// unpinned lists what the mount has looked at; count is of all.
+func (m *mount) unpinned() (list []Unpinned, count int) {
+	if m.found == nil {
+		return nil, 0
+	}
+	all := m.found.All()
+	for _, r := range all[:min(len(all), maxUnpinned)] {
+		u := Unpinned{Path: r.Path, Ref: r.Ref, Since: r.Time, Dir: r.Dir, Objects: r.Objects, LeftOut: r.LeftOut}
+		if r.Err != nil {
+			u.Error = m.redact(r.Err.Error())
+		}
+		list = append(list, u)
+	}
+	return list, len(all)
 }

@@ -2,14 +2,19 @@ package daemon
 
 import (
 	"context"
+	pathpkg "path"
 
 	"github.com/pinfs/pinfs/fusefs"
 	"github.com/pinfs/pinfs/manifest"
 	"github.com/pinfs/pinfs/registry"
+	"github.com/pinfs/pinfs/registry/expand"
 )
 
 // names shows a registry to fusefs.
-type names struct{ registry *registry.Registry }
+type names struct {
+	registry *registry.Registry
+	found    *expand.Expander // see openTree
+}
 
 var _ fusefs.Names = names{}
 
@@ -68,7 +73,7 @@ func (n names) Open(ctx context.Context, project, name string) (*fusefs.Tree, er
 	if err != nil {
 		return nil, err
 	}
-	return openTree(ctx, n.registry, v)
+	return openTree(ctx, n.registry, v, n.found)
 }
 
 func (n names) resolve(ctx context.Context, project, name string) (registry.Version, error) {
@@ -84,11 +89,39 @@ func (n names) resolve(ctx context.Context, project, name string) (registry.Vers
 	return v, err
 }
 
-// openTree opens the snapshot of v; the caller closes it.
-func openTree(ctx context.Context, r *registry.Registry, v registry.Version) (*fusefs.Tree, error) {
+// openTree opens the snapshot of v, with its unpinned references as found has them;
+// nil leaves them as they are. The caller closes it.
+func openTree(ctx context.Context, r *registry.Registry, v registry.Version, found *expand.Expander) (*fusefs.Tree, error) {
 	s, err := r.OpenSnapshot(ctx, v)
 	if err != nil {
 		return nil, err
 	}
-	return &fusefs.Tree{Snapshot: s, Project: v.Project, Name: v.Name(), Digest: v.Snapshot, Created: v.Created}, nil
+	t := &fusefs.Tree{Snapshot: s, Project: v.Project, Name: v.Name(), Digest: v.Snapshot, Created: v.Created}
+	if found == nil || !found.Needed(s) {
+		return t, nil
+	}
+	defer s.Close()
+	if t.Snapshot, err = found.Open(ctx, s, v.Snapshot); err != nil {
+		return nil, err
+	}
+	t.Unpinned = below(found.References(v.Snapshot))
+	return t, nil
+}
+
+// below gives the function that finds the unpinned reference by which a path is
+// in the tree.
+func below(refs []expand.Reference) func(path string) string {
+	byPath := map[string]string{}
+	for _, r := range refs {
+		byPath[r.Path] = r.Ref
+	}
+	return func(path string) string {
+		for path != "." {
+			if ref, ok := byPath[path]; ok {
+				return ref
+			}
+			path = pathpkg.Dir(path)
+		}
+		return ""
+	}
 }

@@ -11,6 +11,7 @@ type openRegistry struct {
 	url      string
 	registry *registry.Registry
 	uses     int
+	forget   func() // takes it out of Options.Copies
 }
 
 // acquire gives the registry of url, opened once for all mounts that use it.
@@ -25,7 +26,7 @@ func (d *Daemon) acquire(ctx context.Context, url string) (*openRegistry, error)
 	d.mu.Lock()
 	other, ok := d.registries[url]
 	if !ok {
-		other = &openRegistry{url: url, registry: opened}
+		other = &openRegistry{url: url, registry: opened, forget: d.announce(opened)}
 		d.registries[url] = other
 	}
 	other.uses++
@@ -34,6 +35,14 @@ func (d *Daemon) acquire(ctx context.Context, url string) (*openRegistry, error)
 		opened.Close()
 	}
 	return other, nil
+}
+
+// announce lets the copies of a registry be read while it is open.
+func (d *Daemon) announce(r *registry.Registry) (forget func()) {
+	if d.o.Copies == nil {
+		return func() {}
+	}
+	return d.o.Copies.Add(r.Blob)
 }
 
 func (d *Daemon) find(url string) *openRegistry {
@@ -61,6 +70,7 @@ func (d *Daemon) release(r *openRegistry) {
 	if !last {
 		return
 	}
+	r.forget()
 	if err := r.registry.Close(); err != nil {
 		d.log.Warn("close registry", "registry", r.url, "error", err)
 	}

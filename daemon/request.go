@@ -26,6 +26,9 @@ type MountRequest struct {
 	GID        *uint32 `json:"gid,omitempty"`
 	// Verify is VerifyFill or VerifyStrict; "" is VerifyFill.
 	Verify string `json:"verify,omitempty"`
+	// MaxObjects bounds what one unpinned reference may mean; 0 is the default,
+	// negative is no bound.
+	MaxObjects int64 `json:"max_objects,omitempty"`
 	// Settings are how the sources are to be asked; they must be the daemon's.
 	Settings Settings `json:"settings,omitempty"`
 	// Token tells this request from any other, so that it can be cancelled. The

@@ -19,6 +19,7 @@ const maxSchemes = 32
 // source lets the cache ask a backend, and counts by scheme.
 type source struct {
 	backend backends.Backend
+	redact  func(string) string
 
 	mu       sync.Mutex // guards byScheme and what it points to
 	byScheme map[string]*BackendStatus
@@ -26,8 +27,8 @@ type source struct {
 
 var _ cache.Source = (*source)(nil)
 
-func newSource(b backends.Backend) *source {
-	return &source{backend: b, byScheme: map[string]*BackendStatus{}}
+func newSource(b backends.Backend, redact func(string) string) *source {
+	return &source{backend: b, redact: redact, byScheme: map[string]*BackendStatus{}}
 }
 
 // Open streams a range of obj at its pin.
@@ -54,7 +55,11 @@ func describe(info backends.Info) cache.Described {
 func (s *source) count(obj manifest.Object, requests, bytes int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b := s.counter(manifest.Scheme(obj.Ref))
+	scheme := manifest.Scheme(obj.Ref)
+	if obj.Ref == "" {
+		scheme = string(manifest.SourceBlob)
+	}
+	b := s.counter(scheme)
 	b.Requests += requests
 	b.Bytes += bytes
 	if err == nil || err == io.EOF || manifest.KindOf(err) == manifest.KindCanceled {
@@ -62,7 +67,7 @@ func (s *source) count(obj manifest.Object, requests, bytes int64, err error) {
 	}
 	now := time.Now().UTC()
 	b.Errors++
-	b.LastError, b.LastTime = err.Error(), &now
+	b.LastError, b.LastTime = s.redact(err.Error()), &now
 }
 
 // counter gives the counter of a scheme. mu is held.

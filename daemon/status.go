@@ -31,6 +31,22 @@ type MountStatus struct {
 	Detached bool `json:"detached"`
 	// Requests is how many requests the kernel sent.
 	Requests uint64 `json:"requests"`
+	// Unpinned are references without a pin that this mount has looked at, the first
+	// of UnpinnedCount.
+	Unpinned      []Unpinned `json:"unpinned"`
+	UnpinnedCount int        `json:"unpinned_count"`
+}
+
+// Unpinned is a reference that nothing pins, and what a mount has found there: it
+// shows that for as long as it lives.
+type Unpinned struct {
+	Path    string    `json:"path"` // in its version
+	Ref     string    `json:"ref"`
+	Since   time.Time `json:"since"` // when it was looked at
+	Dir     bool      `json:"dir"`   // it is a directory of objects
+	Objects int64     `json:"objects"`
+	LeftOut int64     `json:"left_out"` // objects that can't be shown
+	Error   string    `json:"error,omitempty"`
 }
 
 // CacheStatus is the cache; sizes in bytes.

@@ -12,6 +12,7 @@ import (
 	"github.com/pinfs/pinfs/fusefs"
 	"github.com/pinfs/pinfs/manifest"
 	"github.com/pinfs/pinfs/manifest/snapshot"
+	"github.com/pinfs/pinfs/testwarden"
 	"golang.org/x/sys/unix"
 )
 
@@ -111,10 +112,10 @@ func own(t *testing.T) (conn *os.File, dir string) {
 // startWorker starts one that answers reads below limit, and waits until it serves.
 func startWorker(t *testing.T, conn *os.File, dir string, limit int64) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command("/proc/self/exe")
+	cmd := testwarden.Command(t.Context(), "/proc/self/exe")
 	cmd.Env = append(os.Environ(), "FUSEFS_TEST_ROLE=worker", "FUSEFS_TEST_PATH="+dir, fmt.Sprint("FUSEFS_TEST_LIMIT=", limit))
 	cmd.ExtraFiles = []*os.File{conn}
-	cmd.Stderr = os.Stderr
+	cmd.Stderr = t.Output()
 	must(t, cmd.Start())
 	awaitMark(t, dir, "serving", cmd)
 	return cmd
@@ -170,6 +171,7 @@ func TestSecondServer(t *testing.T) {
 	must(t, err)
 	first, err := fusefs.Attach(conn, fusefs.MountState{Dir: dir}, o)
 	must(t, err)
+	must(t, pollOnce(dir))
 	before := inode(t, dir+"/vision/mnist:v0/train/0")
 	fd, err := unix.Open(dir+"/vision", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	must(t, err)

@@ -160,11 +160,17 @@ func TestWalkAsksOnceForABuffer(t *testing.T) {
 	if asked.Lookup > 2 || asked.GetAttr > 3 || asked.ReadDir > n/20 {
 		t.Errorf("the first walk made %+v", asked)
 	}
-	begin = time.Now()
-	walk(t, m.Dir(), n)
-	t.Logf("first %.2f µs an entry, %d requests; again %.2f µs", perEntry(first, n), asked.Total(), perEntry(time.Since(begin), n))
-	if again := m.Requests().Total() - asked.Total(); again != 0 {
-		t.Errorf("the second walk made %d requests, want 0", again)
+	for try := 1; ; try++ { // a kernel that needs memory forgets names
+		begin, asked = time.Now(), m.Requests()
+		walk(t, m.Dir(), n)
+		again := m.Requests().Total() - asked.Total()
+		t.Logf("first %.2f µs an entry; again %.2f µs, %d requests", perEntry(first, n), perEntry(time.Since(begin), n), again)
+		if again == 0 {
+			break
+		}
+		if try == 5 {
+			t.Fatalf("each of %d walks more made requests", try)
+		}
 	}
 }
 

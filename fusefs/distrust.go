@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"context"
+	"crypto/sha256"
 
 	"github.com/pinfs/pinfs/manifest"
 )
@@ -16,15 +17,17 @@ import (
 // the kernel may know, some million files a second.
 func (m *Mounted) Distrust(ctx context.Context, wrong map[manifest.Object]error) {
 	sizes := map[int64]bool{} // spares most files a closer look
-	for obj := range wrong {
+	byKey := map[objectKey]error{}
+	for obj, err := range wrong {
 		sizes[obj.Size] = true
+		byKey[obj.Key()] = err
 	}
 	slots := m.fs.o.Slots
 	for n := range slots.Len() {
 		if s, ok := slots.Slot(uint32(n)); ok && s.Kind == SlotVersion {
 			m.distrustIn(ctx, uint32(n), s, func(held *heldTree, i uint32, size int64) {
 				if sizes[size] {
-					m.distrustFile(held, i, wrong)
+					m.distrustFile(held, i, byKey)
 				}
 			})
 		}
@@ -48,15 +51,23 @@ func (m *Mounted) distrustIn(ctx context.Context, slot uint32, s Slot, fn func(h
 	}
 }
 
-func (m *Mounted) distrustFile(held *heldTree, i uint32, wrong map[manifest.Object]error) {
+// objectKey is manifest.Object's: two manifests can name one object with other
+// checksums beside it.
+type objectKey = [sha256.Size]byte
+
+func (m *Mounted) distrustFile(held *heldTree, i uint32, wrong map[objectKey]error) {
 	obj, err := held.tree.Snapshot.Object(i)
-	if err != nil || wrong[obj] == nil {
+	if err != nil {
+		return
+	}
+	cause := wrong[obj.Key()]
+	if cause == nil {
 		return
 	}
 	rec, err := held.tree.Snapshot.Node(i)
 	if err != nil {
 		return
 	}
-	m.fs.faults.report(held.path(rec), obj, wrong[obj])
+	m.fs.faults.report(held.path(rec), obj, cause)
 	m.server.InodeNotify(m.fs.id(node{held.slot, i}), 0, 0) // all bytes; an id that the kernel does not know is fine
 }

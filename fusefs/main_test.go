@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/pinfs/pinfs/testwarden"
 )
 
 // TestMain also is the child process that some tests start of themselves.
@@ -12,5 +14,6 @@ func TestMain(m *testing.M) {
 	if role := os.Getenv("FUSEFS_TEST_ROLE"); role != "" {
 		os.Exit(child(role))
 	}
+	testwarden.Main()
 	goleak.VerifyTestMain(m)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/pinfs/pinfs/fusefs"
 	"github.com/pinfs/pinfs/manifest"
+	"github.com/pinfs/pinfs/testwarden"
 	"golang.org/x/sys/unix"
 )
 
@@ -192,7 +193,7 @@ func TestLazyUnmountOfAHangingDaemon(t *testing.T) {
 func TestConnectionIsNotInherited(t *testing.T) {
 	m, _ := mountFiles(t, map[string][]byte{"f": nil})
 	_ = m
-	out, err := exec.Command("ls", "-l", "/proc/self/fd").Output()
+	out, err := testwarden.Command(t.Context(), "ls", "-l", "/proc/self/fd").Output()
 	must(t, err)
 	if strings.Contains(string(out), "/dev/fuse") {
 		t.Errorf("a child has the connection:\n%s", out)
@@ -211,10 +212,10 @@ func asNobody(t *testing.T, role, dir string) (string, error) {
 	must(t, os.WriteFile(dir+"/test", exe, 0o755))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, dir+"/test")
+	cmd := testwarden.Command(ctx, dir+"/test")
 	cmd.Dir = "/"
 	cmd.Env = append(os.Environ(), "FUSEFS_TEST_ROLE=device", "FUSEFS_TEST_NEXT="+role, "FUSEFS_TEST_PATH="+dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	cmd.SysProcAttr.Unshareflags = syscall.CLONE_NEWNS
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
@@ -295,6 +296,9 @@ func mountAsNobody() error {
 	}
 	m, err := fusefs.Mount(ctx, dir+"/mnt", fusefs.Options{Content: mem, Tree: tree, FSName: "a,b\\c"})
 	if err != nil {
+		return err
+	}
+	if err := pollOnce(dir + "/mnt"); err != nil {
 		return err
 	}
 	file, err := os.Open(dir + "/mnt/f")

@@ -46,4 +46,7 @@ type Tree struct {
 	Name     string    // "mnist:v3"
 	Digest   string    // as Listed.Digest
 	Created  time.Time // stands for modification times that are not known
+	// Unpinned gives the reference that was recorded without a pin and by which a
+	// path is in Snapshot; "" for what was pinned. nil when all was.
+	Unpinned func(path string) string
 }

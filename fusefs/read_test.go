@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/pinfs/pinfs/fusefs"
+	"github.com/pinfs/pinfs/testwarden"
 	"golang.org/x/sys/unix"
 )
 
@@ -116,7 +117,7 @@ func TestManyReaders(t *testing.T) {
 // reader starts this test program to read a file, as process of its own.
 func reader(t *testing.T, role, path string) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
-	cmd := exec.Command("/proc/self/exe")
+	cmd := testwarden.Command(t.Context(), "/proc/self/exe")
 	cmd.Env = append(os.Environ(), "FUSEFS_TEST_ROLE="+role, "FUSEFS_TEST_PATH="+path)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

@@ -6,12 +6,15 @@ import (
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/pinfs/pinfs/manifest"
 	"github.com/pinfs/pinfs/manifest/snapshot"
 )
 
 // The extended attributes. Files have all but Error, which is there when the
-// last try to get the object failed; directories of a version have Artifact, its
-// root also Digest (the version's). Cached is in bytes, Verified 0 or 1.
+// last try to get the object failed, and Unpinned; directories of a version have
+// Artifact, its root also Digest (the version's). Cached is in bytes, Verified 0 or
+// 1. Unpinned is on files and directories that the version does not pin, and is
+// the reference that it records.
 const (
 	XattrRef      = "user.pinfs.ref"
 	XattrDigest   = "user.pinfs.digest"
@@ -20,6 +23,7 @@ const (
 	XattrCached   = "user.pinfs.cached"
 	XattrVerified = "user.pinfs.verified"
 	XattrError    = "user.pinfs.error"
+	XattrUnpinned = "user.pinfs.unpinned"
 )
 
 type xattr struct{ name, value string }
@@ -92,7 +96,7 @@ func (f *fileSystem) xattrs(cancel <-chan struct{}, h *fuse.InHeader) ([]xattr, 
 	case n.index == 0:
 		return []xattr{artifact, {XattrDigest, held.tree.Snapshot.Summary().Digest}}, fuse.OK
 	case rec.Dir:
-		return []xattr{artifact}, fuse.OK
+		return held.unpinned([]xattr{artifact}, rec, ""), fuse.OK
 	}
 	return f.fileXattrs(held, rec, artifact)
 }
@@ -114,5 +118,23 @@ func (f *fileSystem) fileXattrs(held *heldTree, rec snapshot.Node, artifact xatt
 	if last != nil {
 		all = append(all, xattr{XattrError, last.Error()})
 	}
-	return all, fuse.OK
+	ref := ""
+	if obj.Pin.Kind == manifest.PinNone {
+		ref = obj.Ref
+	}
+	return held.unpinned(all, rec, ref), fuse.OK
+}
+
+// unpinned adds XattrUnpinned for rec, if it is not pinned: ref, or the reference
+// by which it was found.
+func (h *heldTree) unpinned(all []xattr, rec snapshot.Node, ref string) []xattr {
+	if ref == "" && h.tree.Unpinned != nil {
+		if path, err := h.tree.Snapshot.Path(rec.Index); err == nil {
+			ref = h.tree.Unpinned(path)
+		}
+	}
+	if ref == "" {
+		return all
+	}
+	return append(all, xattr{XattrUnpinned, ref})
 }

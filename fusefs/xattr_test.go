@@ -51,6 +51,24 @@ func TestXattrs(t *testing.T) {
 	checkXattrs(t, file, want)
 }
 
+func TestUnpinnedXattr(t *testing.T) {
+	mem := newMemory()
+	found := mem.put("found/f", []byte("bytes"))
+	tree := build(t, exact, "", found, mem.put("kept", []byte("x")))
+	tree.Unpinned = func(path string) string {
+		if strings.HasPrefix(path, "found") {
+			return "mem://b/found"
+		}
+		return ""
+	}
+	m := mount(t, fusefs.Options{Content: mem, Tree: tree})
+	for path, want := range map[string]string{"/found": "mem://b/found", "/found/f": "mem://b/found", "/kept": "", "": ""} {
+		if got := xattrs(t, m.Dir()+path)[fusefs.XattrUnpinned]; got != want {
+			t.Errorf("%s: got %q, want %q", path, got, want)
+		}
+	}
+}
+
 func checkXattrs(t *testing.T, path string, want map[string]string) {
 	t.Helper()
 	got := xattrs(t, path)

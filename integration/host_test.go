@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pinfs/pinfs/testwarden"
 )
 
 // commandDeadline bounds one run of the command.
@@ -53,9 +55,8 @@ func (h *host) with(env ...string) *host {
 
 func (h *host) command(ctx context.Context, args ...string) *exec.Cmd {
 	line := append(append(append([]string{}, h.enter...), shared.bin), args...)
-	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
+	cmd := testwarden.Command(ctx, line[0], line[1:]...)
 	cmd.Env, cmd.Dir = h.env, h.dir
-	cmd.WaitDelay = 5 * time.Second
 	return cmd
 }
 
@@ -189,7 +190,7 @@ func program(t testing.TB, dir, name string, args ...string) string {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd := testwarden.Command(ctx, name, args...)
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
 	if err != nil {

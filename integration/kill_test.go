@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -61,7 +62,7 @@ func TestKilledWhileFilling(t *testing.T) {
 			t.Fatalf("only %d of %d kills came while the cache was filled: the test would say nothing", counted, round)
 		}
 		before := gets(p)
-		hit, n := killRound(t, h, mnt, want)
+		hit, n := killRound(t, h, mnt, want, func() bool { return gets(p) > before })
 		asked := gets(p) - before
 		reads, fetches = reads+n, fetches+asked
 		if hit && asked > 0 {
@@ -74,9 +75,10 @@ func TestKilledWhileFilling(t *testing.T) {
 	t.Logf("%d kills while filling, %d reads, %d GETs, no wrong byte", counted, reads, fetches)
 }
 
-// killRound mounts, reads with several readers, kills the daemon at a random
-// moment. hit is true when reads were under way; n is how many ended well.
-func killRound(t *testing.T, h *host, mnt string, want map[string][]byte) (hit bool, n int64) {
+// killRound mounts, reads with several readers, kills the daemon at a random moment
+// soon after it asked for objects, if it does. hit is true when reads were under way; n
+// is how many ended well.
+func killRound(t *testing.T, h *host, mnt string, want map[string][]byte, asked func() bool) (hit bool, n int64) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -101,6 +103,9 @@ func killRound(t *testing.T, h *host, mnt string, want map[string][]byte) (hit b
 			readUntilDead(t, mnt, want, uint64(reader), &right)
 		}()
 	}
+	for deadline := time.Now().Add(time.Second); !asked() && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
 	time.Sleep(time.Duration(rand.Int64N(int64(120 * time.Millisecond))))
 	hit = busy.Load() > 0
 	if err := daemon.Process.Kill(); err != nil {
@@ -124,7 +129,7 @@ func readUntilDead(t *testing.T, mnt string, want map[string][]byte, seed uint64
 	rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 	for {
 		for _, name := range names {
-			got, err := os.ReadFile(filepath.Join(mnt, name))
+			got, err := readBlocking(filepath.Join(mnt, name))
 			if err != nil {
 				if !errors.Is(err, syscall.ENOTCONN) && !errors.Is(err, syscall.ECONNABORTED) && !errors.Is(err, syscall.EIO) {
 					t.Errorf("reader %d: %v, want only what a dead mount gives", seed, err)
@@ -138,6 +143,18 @@ func readUntilDead(t *testing.T, mnt string, want map[string][]byte, seed uint64
 			right.Add(1)
 		}
 	}
+}
+
+// readBlocking reads a file that Go's poller, for which a dead mount has words of its
+// own, does not know.
+func readBlocking(path string) ([]byte, error) {
+	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), path)
+	defer f.Close()
+	return io.ReadAll(f)
 }
 
 func waitMounted(t *testing.T, mnt string, log *bytes.Buffer) {

@@ -3,11 +3,12 @@ package integration_test
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pinfs/pinfs/testwarden"
 )
 
 // nobody is the user that runs the command, and its group.
@@ -49,7 +50,7 @@ func newGuest(t *testing.T) *guest {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	keeper := exec.CommandContext(ctx, "unshare", "--mount", "sh", "-c", enterNamespace, "sh", h.dir)
+	keeper := testwarden.Command(ctx, "unshare", "--mount", "sh", "-c", enterNamespace, "sh", h.dir)
 	out, err := keeper.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +74,7 @@ func (g *guest) root(name string, args ...string) (string, error) {
 	g.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "nsenter", append([]string{"--target", g.namespace, "--mount", name}, args...)...).CombinedOutput()
+	out, err := testwarden.Command(ctx, "nsenter", append([]string{"--target", g.namespace, "--mount", name}, args...)...).CombinedOutput()
 	return string(out), err
 }
 

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"os/exec"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/pinfs/pinfs/integration/servers"
+	"github.com/pinfs/pinfs/testwarden"
 )
 
 // odd are paths that trip tools up; each is valid in a bucket and on disk.
@@ -26,7 +29,7 @@ type recorded struct {
 }
 
 // record runs the second implementation of W&B's rules.
-func record(t *testing.T, h *host, uri string) recorded {
+func record(t *testing.T, h *host, uris ...string) recorded {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -34,7 +37,7 @@ func record(t *testing.T, h *host, uri string) recorded {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(ctx, "/usr/bin/python3", script, uri)
+	cmd := testwarden.Command(ctx, "/usr/bin/python3", append([]string{script}, uris...)...)
 	cmd.Env = h.env
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
@@ -51,9 +54,9 @@ func record(t *testing.T, h *host, uri string) recorded {
 
 // wantRecorded compares the version's digest and all of its manifest with what
 // the second implementation records.
-func wantRecorded(t *testing.T, h *host, p put, uri string) {
+func wantRecorded(t *testing.T, h *host, p put, uris ...string) {
 	t.Helper()
-	want := record(t, h, uri)
+	want := record(t, h, uris...)
 	if len(want.Contents) < len(odd) {
 		t.Fatalf("the recorder found %d entries, want at least %d", len(want.Contents), len(odd))
 	}
@@ -105,6 +108,55 @@ func TestRecordsDirectoryAsWandb(t *testing.T) {
 	write(t, filepath.Join(top, "empty"), "")
 	p := h.put("records/directory", top)
 	wantRecorded(t, h, p, "file://"+top)
+	wantRoundTrip(t, h, p)
+}
+
+// TestRecordsGCSAsWandb: digest and entries of a prefix with generations.
+func TestRecordsGCSAsWandb(t *testing.T) {
+	gcs := shared.gcs.Get(t)
+	h := newHost(t).with(gcs.Env()...)
+	gcs.CreateBucket(t, "record-gcs", true)
+	for _, key := range append([]string{"empty"}, odd...) {
+		gcs.Put(t, "record-gcs", "top/dir/"+key, []byte("first "+key))
+		gcs.Put(t, "record-gcs", "top/dir/"+key, []byte(strings.TrimPrefix("second "+key, "second empty")))
+	}
+	p := h.put("records/gcs", "gs://record-gcs/top/dir")
+	wantRecorded(t, h, p, "gs://record-gcs/top/dir")
+	wantRoundTrip(t, h, p)
+}
+
+// TestRecordsAzureAsWandb: digest and entries of a prefix, with version ids and
+// without.
+func TestRecordsAzureAsWandb(t *testing.T) {
+	versioned := shared.azure.Get(t)
+	for name, azure := range map[string]*servers.Azure{"versions": versioned, "plain": versioned.WithoutVersions()} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t).with(azure.Env("")...)
+			container := "record-" + name
+			azure.CreateContainer(t, container, false)
+			for _, key := range append([]string{"empty"}, odd...) {
+				azure.Put(t, container, "top/dir/"+key, []byte("first "+key))
+				azure.Put(t, container, "top/dir/"+key, []byte(strings.TrimPrefix("second "+key, "second empty")))
+			}
+			uri := "azblob://" + azure.Account + "/" + container + "/top/dir"
+			p := h.put("records/azure", uri)
+			wantRecorded(t, h, p, uri)
+			wantRoundTrip(t, h, p)
+		})
+	}
+}
+
+// TestRecordsHTTPAsWandb: digest and entries of URLs with ETags, each by a name.
+func TestRecordsHTTPAsWandb(t *testing.T) {
+	nginx := shared.nginx.Get(t)
+	h := newHost(t)
+	var pairs []string
+	for i, name := range odd {
+		nginx.Put(t, "record/"+name, []byte("content of "+name), time.Now().Add(-time.Duration(i)*time.Hour))
+		pairs = append(pairs, "by name/"+name+"="+nginx.URL(servers.HTTPPlain, "record/"+name))
+	}
+	p := h.put("records/http", pairs...)
+	wantRecorded(t, h, p, pairs...)
 	wantRoundTrip(t, h, p)
 }
 

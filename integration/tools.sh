@@ -7,8 +7,8 @@
 #   tools.sh path                  prints a PATH element for each tool built here
 #
 # demo: what mounting needs (fuse3, /dev/fuse). test (the default): everything.
-# Programs built from Go modules are kept by version, outside of pinfs's go.mod,
-# in ${PINFS_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/pinfs-tools}.
+# Programs built from Go modules and npm packages are kept by version, outside of
+# pinfs's go.mod, in ${PINFS_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/pinfs-tools}.
 set -euo pipefail
 
 TOOLS=${PINFS_TOOLS:-${XDG_CACHE_HOME:-${HOME:?set HOME or PINFS_TOOLS}/.cache}/pinfs-tools}
@@ -17,12 +17,18 @@ TOOLS=${PINFS_TOOLS:-${XDG_CACHE_HOME:-${HOME:?set HOME or PINFS_TOOLS}/.cache}/
 GO_TOOLS=(
 	"versitygw v1.8.0 github.com/versity/versitygw/cmd/versitygw"
 	"staticcheck v0.8.2 honnef.co/go/tools/cmd/staticcheck"
+	"fake-gcs-server v1.56.1 github.com/fsouza/fake-gcs-server"
+	"minio v0.0.0-20260212201848-7aac2a2c5b7c github.com/minio/minio"
 )
+# package, version: installed to $TOOLS/NAME-VERSION/node_modules/NAME
+NPM_TOOLS=("azurite 3.37.0")
 DEMO_PACKAGES=(fuse3)
-TEST_PACKAGES=(fuse3 git rsync sqlite3 tar attr python3-numpy python3-torch python3-boto3)
+TEST_PACKAGES=(fuse3 git rsync sqlite3 tar attr python3-numpy python3-torch python3-boto3 nginx-light)
 
 BUILD_SECONDS=900    # a cold build on one busy core takes four minutes
+NPM_SECONDS=300      # azurite pulls 300 packages
 PACKAGE_SECONDS=1200 # python3-torch pulls 650 MB
+POLICY=/usr/sbin/policy-rc.d # says whether a package may start its service
 
 say() { printf '%s\n' "$*"; }
 complain() { printf 'tools.sh: %s\n' "$*" >&2; }
@@ -35,8 +41,19 @@ packages() { # packages GROUP
 	esac
 }
 
+# Node.js may come from elsewhere than Debian: a command that is there will do.
+node_packages() { # node_packages GROUP: what its npm tools need
+	if [ "$1" != test ]; then return 0; fi
+	command -v node >/dev/null || say nodejs
+	if [ -n "$(missing_npm_tools "$1")" ]; then command -v npm >/dev/null || say npm; fi
+}
+
 go_tools() { # go_tools GROUP: "name version package" lines
 	if [ "$1" = test ]; then printf '%s\n' "${GO_TOOLS[@]}"; fi
+}
+
+npm_tools() { # npm_tools GROUP: "name version" lines
+	if [ "$1" = test ]; then printf '%s\n' "${NPM_TOOLS[@]}"; fi
 }
 
 have_package() {
@@ -48,12 +65,20 @@ missing_packages() { # missing_packages GROUP
 	for p in $(packages "$1"); do
 		if ! have_package "$p"; then say "$p"; fi
 	done
+	node_packages "$1"
 }
 
 missing_go_tools() { # missing_go_tools GROUP
 	local name version module
 	go_tools "$1" | while read -r name version module; do
 		if [ ! -x "$TOOLS/$name-$version/$name" ]; then say "$name $version $module"; fi
+	done
+}
+
+missing_npm_tools() { # missing_npm_tools GROUP
+	local name version
+	npm_tools "$1" | while read -r name version; do
+		if [ ! -f "$TOOLS/$name-$version/node_modules/$name/package.json" ]; then say "$name $version"; fi
 	done
 }
 
@@ -80,6 +105,11 @@ check() { # check GROUP
 		complain "$name $version is missing: tools.sh install $group, or GOBIN=$TOOLS/$name-$version go install $module@$version"
 		bad=1
 	done < <(missing_go_tools "$group")
+	while read -r name version; do
+		[ -n "$name" ] || continue
+		complain "$name $version is missing: tools.sh install $group, or npm install --ignore-scripts --prefix $TOOLS/$name-$version $name@$version"
+		bad=1
+	done < <(missing_npm_tools "$group")
 	check_fuse || bad=1
 	return $bad
 }
@@ -109,7 +139,27 @@ install_packages() { # install_packages GROUP
 	fi
 	say "installing ${want[*]}"
 	apt update || true # an old list may do
-	apt install -y --no-install-recommends "${want[@]}"
+	case " ${want[*]} " in
+	*" nginx-light "*) without_services apt install -y --no-install-recommends "${want[@]}" ;;
+	*) apt install -y --no-install-recommends "${want[@]}" ;;
+	esac
+}
+
+# The tests start their own nginx: the one of the system must not run, now or at
+# the next start. A policy that is there already is the host's own: it stays.
+without_services() { # without_services COMMAND...
+	local rc=0
+	if [ ! -e "$POLICY" ]; then
+		trap 'rm -f "$POLICY" "$log"' EXIT
+		printf '#!/bin/sh\nexit 101\n' >"$POLICY" && chmod 755 "$POLICY"
+		"$@" || rc=$?
+		rm -f "$POLICY"
+		trap 'rm -f "$log"' EXIT
+	else
+		"$@" || rc=$?
+	fi
+	if [ -d /run/systemd/system ]; then timeout 30 systemctl --quiet disable nginx >/dev/null 2>&1 || true; fi
+	return "$rc"
 }
 
 build() { # build NAME VERSION PACKAGE
@@ -145,12 +195,41 @@ install_go_tools() { # install_go_tools GROUP
 	return $bad
 }
 
+build_npm() { # build_npm NAME VERSION: aside and renamed, like build
+	local dir="$TOOLS/$1-$2" part try
+	say "installing $1 $2"
+	mkdir -p "$TOOLS" || return 1
+	for try in 1 2; do
+		part=$(mktemp -d "$TOOLS/.$1-XXXXXX") || return 1
+		if (cd "$part" && timeout -k 10 "$NPM_SECONDS" npm install --prefix "$part" --no-audit --no-fund --ignore-scripts \
+			--no-update-notifier "$1@$2" </dev/null) >"$log" 2>&1; then
+			chmod 755 "$part" && rm -rf "$dir" && mv "$part" "$dir"
+			return
+		fi
+		rm -rf "$part"
+		if [ "$try" = 1 ]; then sleep 2; fi
+	done
+	tail -n 20 "$log" >&2
+	complain "$1 $2 could not be installed"
+	return 1
+}
+
+install_npm_tools() { # install_npm_tools GROUP
+	local name version bad=0
+	while read -r name version; do
+		[ -n "$name" ] || continue
+		build_npm "$name" "$version" || bad=1
+	done < <(missing_npm_tools "$1")
+	return $bad
+}
+
 install_group() { # install_group GROUP
 	local bad=0
 	log=$(mktemp)
 	trap 'rm -f "$log"' EXIT
 	install_go_tools "$1" || bad=1
 	install_packages "$1" || bad=1
+	install_npm_tools "$1" || bad=1
 	check_fuse || bad=1
 	return $bad
 }

@@ -22,8 +22,11 @@ type Entry struct {
 	ModTime time.Time
 	// Extra holds W&B's "extra" as decoded JSON; numbers are json.Number, since
 	// a GCS generation does not fit a float64. The keys that pinfs itself reads
-	// are ExtraETag and ExtraVersion.
+	// are below.
 	Extra map[string]any
+	// Chunks are the digests of the content's pieces, kept in snapshots and no part
+	// of W&B's JSON.
+	Chunks Chunks
 	// BirthArtifactID and SkipCache are W&B's, kept for the round trip.
 	BirthArtifactID string
 	SkipCache       bool
@@ -33,4 +36,11 @@ type Entry struct {
 const (
 	ExtraETag    = "etag"
 	ExtraVersion = "versionID"
+	// ExtraChecksums is pinfs's own: an object of checksum names to lower-case hex.
+	ExtraChecksums = "checksums"
+	// ExtraLastModified is pinfs's own: what pins an HTTP object that has no strong
+	// ETag, as its server sent it.
+	ExtraLastModified = "lastModified"
+	// ExtraSource is pinfs's own: the reference that a copy was made of.
+	ExtraSource = "source"
 )

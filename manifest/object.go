@@ -11,7 +11,8 @@ type PinKind uint8
 // The kinds of pins, from none to the tightest.
 const (
 	PinNone       PinKind = iota // nothing: tracked only
-	PinMD5                       // size and base64 MD5 of the content (files, oldest GCS manifests)
+	PinMD5                       // size and base64 MD5 of the content (files, stored files, oldest GCS manifests)
+	PinTime                      // size and Last-Modified as HTTP sends it, for servers without strong ETags
 	PinETag                      // the source's entity tag: HTTP's as sent, with its quotes; others without
 	PinVersion                   // S3, Azure and mem version id
 	PinGeneration                // GCS generation, decimal
@@ -22,6 +23,8 @@ func (k PinKind) String() string {
 	switch k {
 	case PinMD5:
 		return "md5"
+	case PinTime:
+		return "last-modified"
 	case PinETag:
 		return "etag"
 	case PinVersion:
@@ -53,9 +56,28 @@ type Object struct {
 	Pin    Pin
 	Digest string // as the manifest records it, see Entry.Digest
 	Size   int64  // bytes, or SizeUnknown
+	// Checksums are those of the whole content that the manifest records beside
+	// the digest, as "alg:hex" joined by commas; "" for none. See Sums.
+	Checksums string
+	// Chunks are the digests of the content's pieces, if they were recorded.
+	Chunks Chunks
 }
 
-// Key is a hash over all fields, for use as a cache key or a file name.
+// Chunks are BLAKE3 digests of the pieces of a content; the zero value is none.
+// Package chunks makes and checks them.
+type Chunks struct {
+	// Size is that of each piece but the last, in bytes: a power of two, at least
+	// 64 KiB.
+	Size int64
+	// ID stands for Size and Digests: their BLAKE3.
+	ID [32]byte
+	// Digests are 32 bytes for each piece, end to end.
+	Digests string
+}
+
+// Key is a hash over what names the content, for use as a cache key or a file
+// name. Checksums are no part of it: they say no other content. Chunks are, since
+// content that was cached without them was not checked by them.
 func (o Object) Key() [sha256.Size]byte {
 	h := sha256.New()
 	var n [8]byte
@@ -69,5 +91,8 @@ func (o Object) Key() [sha256.Size]byte {
 	put(o.Digest)
 	binary.LittleEndian.PutUint64(n[:], uint64(o.Size))
 	h.Write(n[:])
+	if o.Chunks.Size > 0 {
+		h.Write(o.Chunks.ID[:])
+	}
 	return [sha256.Size]byte(h.Sum(nil))
 }

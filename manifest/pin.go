@@ -12,30 +12,39 @@ import (
 //
 //	s3, azblob, mem, https at Azure   version id, else ETag
 //	gs                                generation, else ETag; MD5 when only that is known
-//	http, https                       ETag, quotes included
+//	http, https                       strong ETag, quotes included; else extra.lastModified and the size
 //	file                              MD5 of the content, and the size
+//	none, with extra.source           MD5 of the content: a copy in the registry
 //	anything else, wandb-artifact     none: tracked only
 //
 // The ETag is extra.etag, else the digest. A digest that is a URI says that no
 // checksum was wanted (checksum=False): nothing is pinned unless extra has
-// more. Rules: W&B's storage handlers, one for each scheme.
+// more. Rules: W&B's storage handlers, one for each scheme; ExtraLastModified and
+// ExtraChecksums are pinfs's own.
 func (e Entry) Object() Object {
-	return Object{Ref: e.Ref, Pin: e.pin(), Digest: e.Digest, Size: e.Size}
+	return Object{Ref: e.Ref, Pin: e.pin(), Digest: e.Digest, Size: e.Size, Checksums: e.checksums(), Chunks: e.Chunks}
 }
 
 func (e Entry) pin() Pin {
-	switch Scheme(e.Ref) {
-	case "s3", "azblob", "mem":
+	switch SourceOf(e.Ref) {
+	case SourceS3, SourceMem:
 		return e.versionPin()
-	case "gs":
-		return e.generationPin()
-	case "http", "https":
-		if isAzure(e.Ref) {
-			return e.versionPin()
+	case SourceAzure:
+		pin := e.versionPin()
+		if pin.Kind == PinETag { // where W&B takes the host for plain HTTP, it keeps the quotes
+			pin.Value = strings.Trim(pin.Value, `"`)
 		}
+		return pin
+	case SourceGCS:
+		return e.generationPin()
+	case SourceHTTP:
 		return e.httpPin()
-	case "file":
+	case SourceFile:
 		if isMD5(e.Digest) && !standsForNoMD5(e.Ref, e.Digest, e.Size) {
+			return Pin{PinMD5, e.Digest}
+		}
+	case SourceBlob: // without a source it is a file that W&B's server stores
+		if isMD5(e.Digest) && e.extraText(ExtraSource) != "" {
 			return Pin{PinMD5, e.Digest}
 		}
 	}
@@ -74,11 +83,18 @@ func (e Entry) etagPin() Pin {
 }
 
 // httpPin keeps the quotes, which tell a strong tag from a weak one. A digest has
-// lost those of a strong one.
+// lost those of a strong one. A weak tag promises no equal bytes (RFC 9110,
+// 8.8.1): the time pins better if it is known, and else the weak tag still tells
+// most changes.
 func (e Entry) httpPin() Pin {
 	pin := e.etagPin()
 	if pin.Kind == PinETag && !strings.HasSuffix(pin.Value, `"`) {
 		pin.Value = `"` + pin.Value + `"`
+	}
+	if pin.Kind == PinNone || strings.HasPrefix(pin.Value, "W/") {
+		if modified := e.extraText(ExtraLastModified); modified != "" {
+			return Pin{PinTime, modified}
+		}
 	}
 	return pin
 }
@@ -92,18 +108,6 @@ func (e Entry) extraText(key string) string {
 		return v.String()
 	}
 	return ""
-}
-
-// isAzure: the only hosts that W&B takes for Azure; it reads the other clouds'
-// and Azurite as plain HTTP. The URI is not parsed, since blob names may hold a
-// bare '%'.
-func isAzure(ref string) bool {
-	if Scheme(ref) != "https" {
-		return false
-	}
-	_, rest, _ := strings.Cut(ref, "://")
-	host, _, _ := strings.Cut(rest, "/")
-	return strings.HasSuffix(strings.ToLower(host), ".blob.core.windows.net")
 }
 
 func isURI(digest string) bool { return Scheme(digest) != "" }
@@ -124,8 +128,15 @@ func standsForNoMD5(ref, digest string, size int64) bool {
 	if size >= 0 && size != 1 && digest == textMD5(strconv.FormatInt(size, 10)) {
 		return true
 	}
-	path, ok := strings.CutPrefix(ref, "file://")
-	return ok && digest == textMD5("file://"+quoteURIPath(path))
+	return strings.HasPrefix(ref, "file://") && digest == NoMD5(ref)
+}
+
+// NoMD5 gives the digest of a file reference whose content nobody looked at: the
+// base64 MD5 of its URI, percent-encoded as Python's Path.as_uri does
+// (checksum=False of W&B's LocalFileHandler).
+func NoMD5(ref string) string {
+	path := strings.TrimPrefix(ref, "file://")
+	return textMD5("file://" + quoteURIPath(path))
 }
 
 func textMD5(s string) string {

@@ -49,14 +49,31 @@ func (a SumAlg) New() hash.Hash {
 	return nil
 }
 
-// Sum gives the content checksum that the manifest itself records, if its digest
-// is one: the MD5 of file references, of W&B's own files and of older GCS
-// manifests. An S3 ETag is none by itself, since only the source knows how it
+// Sum gives the checksum of the content that the manifest itself records, the
+// strongest if it has several: a recorded SHA-256; the digest, if it is one (the
+// MD5 of file references, of stored files and of older GCS manifests); another
+// recorded one. An S3 ETag is none by itself, since only the source knows how it
 // was made; the drivers say so in backends.Info.Sums.
 func (o Object) Sum() (Sum, bool) {
-	switch Scheme(o.Ref) {
-	case "gs", "":
-	case "file":
+	recorded := o.Sums()
+	for _, sum := range recorded {
+		if sum.Alg == SumSHA256 {
+			return sum, true
+		}
+	}
+	if sum, ok := o.digestSum(); ok {
+		return sum, true
+	}
+	if len(recorded) > 0 {
+		return recorded[0], true
+	}
+	return Sum{}, false
+}
+
+func (o Object) digestSum() (Sum, bool) {
+	switch SourceOf(o.Ref) {
+	case SourceGCS, SourceBlob:
+	case SourceFile:
 		if standsForNoMD5(o.Ref, o.Digest, o.Size) {
 			return Sum{}, false
 		}
@@ -76,7 +93,7 @@ func (o Object) CheckSum(op string, want Sum, got []byte) error {
 	if bytes.Equal(want.Value, got) {
 		return nil
 	}
-	if Scheme(o.Ref) == "file" && want.Alg == SumMD5 {
+	if SourceOf(o.Ref) == SourceFile && want.Alg == SumMD5 {
 		return LocalMismatch(op, o.Ref, base64.StdEncoding.EncodeToString(want.Value), base64.StdEncoding.EncodeToString(got))
 	}
 	return &Error{Kind: KindCorrupt, Op: op, Ref: o.Ref, Msg: "checksum " + string(want.Alg) + " differs",

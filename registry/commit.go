@@ -29,13 +29,17 @@ type Commit struct {
 	Aliases                 []string        // to move to the version; manifest.Latest goes without saying
 	SnapshotPath            string          // local file, best in a folder of MakeTemp
 	Summary                 snapshot.Summary
+	// Richer, if set, is asked of a latest version with the same digest and pins: true makes
+	// a new version all the same, since this one records more of the same contents.
+	Richer func(ctx context.Context, latest Version) (bool, error)
 }
 
 func (c Commit) name() manifest.Name { return manifest.Name{Project: c.Project, Artifact: c.Artifact} }
 
-// Commit makes a version, or finds that the latest has the same digest already
-// (isNew is false). The aliases move in both cases. It may be repeated after any
-// failure. KindInvalid: a bad name or text, or another type than the artifact's.
+// Commit makes a version, or finds that the latest has the same digest and pins
+// already (isNew is false). The aliases move in both cases. It may be repeated
+// after any failure. KindInvalid: a bad name or text, or another type than the
+// artifact's.
 func (r *Registry) Commit(ctx context.Context, c Commit) (v Version, isNew bool, err error) {
 	if err := c.check(); err != nil {
 		return Version{}, false, err
@@ -129,7 +133,7 @@ func (c Commit) invalid(msg string) error {
 	return &manifest.Error{Kind: manifest.KindInvalid, Op: "commit", Ref: c.name().String(), Msg: msg}
 }
 
-// number finds the version with c's digest or creates it. The snapshot is stored
+// number finds the version with c's digest and pins or creates it. The snapshot is stored
 // before a number is fought for, since storing can take long.
 func (r *Registry) number(ctx context.Context, c Commit) (index int, isNew bool, err error) {
 	latest, _, same, err := r.look(ctx, c)
@@ -161,8 +165,8 @@ func (r *Registry) number(ctx context.Context, c Commit) (index int, isNew bool,
 	}
 }
 
-// look finds the latest version and says whether it has c's digest, and which
-// number is the next.
+// look finds the latest version and says whether it is what c would make, and
+// which number is the next. Records from before there were pins have none.
 func (r *Registry) look(ctx context.Context, c Commit) (latest, next int, same bool, err error) {
 	indexes, err := r.indexes(ctx, c.Project, c.Artifact)
 	if err != nil || len(indexes) == 0 {
@@ -179,12 +183,12 @@ func (r *Registry) look(ctx context.Context, c Commit) (latest, next int, same b
 			Expected: record.Type, Found: c.Type, Hint: "choose another name or the same type",
 		}
 	}
-	return latest, next, record.Digest == c.Summary.Digest, err
+	return latest, next, record.Digest == c.Summary.Digest && record.Pins == c.Summary.Pins, err
 }
 
 func (r *Registry) record(c Commit) versionRecord {
 	return versionRecord{
-		Digest: c.Summary.Digest, Snapshot: c.Summary.SHA256, Type: c.Type, Size: c.Summary.Bytes, Files: c.Summary.Files,
+		Digest: c.Summary.Digest, Pins: c.Summary.Pins, Snapshot: c.Summary.SHA256, Type: c.Type, Size: c.Summary.Bytes, Files: c.Summary.Files,
 		Created: r.stamp(), By: c.By, Run: c.Run, Description: c.Description, Metadata: c.Metadata,
 	}
 }

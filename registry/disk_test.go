@@ -21,6 +21,7 @@ import (
 func TestFullAndReadOnlyDisk(t *testing.T) {
 	c := role(t.Context(), t, roleFull, t.TempDir())
 	c.SysProcAttr = &syscall.SysProcAttr{
+		Setpgid:     true,
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
@@ -128,7 +129,7 @@ func TestWithoutPermission(t *testing.T) {
 	c := role(t.Context(), t, roleDenied, dir)
 	if os.Getuid() == 0 {
 		c.Path = openBinary(t, c.Path)
-		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		c.SysProcAttr.Credential = &syscall.Credential{Uid: 65534, Gid: 65534}
 	}
 	must(t, c.Run())
 }

@@ -6,9 +6,10 @@
 //
 //	pinfs-registry.json                                   format version
 //	projects/<project>/<artifact>/artifact.json           type, description, created
-//	projects/<project>/<artifact>/versions/<n>.json       digest, snapshot, type, size, files, created, by, run, metadata
+//	projects/<project>/<artifact>/versions/<n>.json       digest, pins, snapshot, type, size, files, created, by, run, metadata
 //	projects/<project>/<artifact>/aliases/<alias>.json    version, moved when and by whom
 //	snapshots/<sha256>                                    immutable
+//	blobs/<2 hex>/<sha256>                                immutable: contents of put --copy
 //
 // Records are indented JSON; unknown fields are ignored. A version's number is
 // its file name and is never used again: a deleted version stays as a record
@@ -19,9 +20,10 @@
 //
 // # Commit
 //
-//  1. The latest version has the same digest: that version is the answer, even if
-//     references or sizes differ (the digest covers paths and digests only). W&B
-//     does the same.
+//  1. The latest version has the same digest, and the same pins (snapshot.Summary;
+//     most have none): that version is the answer, even if references or sizes
+//     differ (the digest covers paths and digests only). W&B does the same, but for
+//     the pins.
 //  2. Write the snapshot under its own hash, absent or equal.
 //  3. Create versions/<n>.json if absent, n one above the highest. Lost the race:
 //     start again at 1.

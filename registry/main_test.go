@@ -7,6 +7,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pinfs/pinfs/registry/storetest"
+	"github.com/pinfs/pinfs/testwarden"
 )
 
 func TestMain(m *testing.M) {
@@ -14,5 +15,6 @@ func TestMain(m *testing.M) {
 	if role := os.Getenv(roleEnv); role != "" {
 		os.Exit(play(role))
 	}
+	testwarden.Main()
 	goleak.VerifyTestMain(m)
 }

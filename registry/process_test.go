@@ -20,6 +20,7 @@ import (
 	"github.com/pinfs/pinfs/manifest"
 	"github.com/pinfs/pinfs/manifest/snapshot"
 	"github.com/pinfs/pinfs/registry"
+	"github.com/pinfs/pinfs/testwarden"
 )
 
 // What the test binary does when it runs as a process of a test.
@@ -42,9 +43,9 @@ func role(ctx context.Context, t testing.TB, name, dir string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	must(t, err)
-	c := exec.CommandContext(ctx, self)
+	c := testwarden.Command(ctx, self)
 	c.Env = append(os.Environ(), roleEnv+"="+name, dirEnv+"="+dir)
-	c.Stderr = os.Stderr
+	c.Stderr = t.Output()
 	return c
 }
 
@@ -90,6 +91,14 @@ func commitText(ctx context.Context, r *registry.Registry, text string, change .
 		f(&c)
 	}
 	return r.Commit(ctx, c)
+}
+
+// previewText asks what commitText would give.
+func previewText(ctx context.Context, r *registry.Registry, text string, change func(*registry.Commit)) (registry.Version, bool, error) {
+	digest := md5.Sum([]byte(text))
+	c := registry.Commit{Project: "p", Artifact: "a", Type: "dataset", Summary: snapshot.Summary{Digest: hex.EncodeToString(digest[:])}}
+	change(&c)
+	return r.Preview(ctx, c)
 }
 
 func openRegistry(ctx context.Context, dir string) (*registry.Registry, error) {

@@ -25,6 +25,7 @@ type artifactRecord struct {
 // versionRecord is versions/<n>.json.
 type versionRecord struct {
 	Digest      string          `json:"digest"`
+	Pins        string          `json:"pins,omitempty"` // see snapshot.Summary
 	Snapshot    string          `json:"snapshot"`
 	Type        string          `json:"type"`
 	Size        int64           `json:"size"`

@@ -112,6 +112,35 @@ func TestEqualContentMakesNoVersion(t *testing.T) {
 	}
 }
 
+// Checksums, chunk digests and times are no part of the digest, but what is read is
+// checked by them: other ones are another version.
+func TestOtherPinsMakeAVersion(t *testing.T) {
+	f := newFixture(t)
+	pins := func(pins string) func(*registry.Commit) { return func(c *registry.Commit) { c.Summary.Pins = pins } }
+	f.commit(t, "zero")
+	key := filepath.Join(f.dir, "projects", "p", "a", "versions", "0.json")
+	if record, err := os.ReadFile(key); err != nil || strings.Contains(string(record), "pins") {
+		t.Errorf("got %s, %v, want a record as it was before there were pins", record, err)
+	}
+	for i, step := range []struct {
+		pins  string
+		index int
+		isNew bool
+	}{{"", 0, false}, {"aa", 1, true}, {"aa", 1, false}, {"bb", 2, true}, {"", 3, true}, {"", 3, false}} {
+		preview, previewNew, err := previewText(t.Context(), f.Registry, "zero", pins(step.pins))
+		must(t, err)
+		v, isNew, err := commitText(t.Context(), f.Registry, "zero", pins(step.pins))
+		must(t, err)
+		if v.Index != step.index || isNew != step.isNew || v.Pins != step.pins || v.Digest == "" {
+			t.Errorf("step %d: got %s with pins %q, new %v, want v%d, %q, %v", i, v.Name(), v.Pins, isNew, step.index, step.pins, step.isNew)
+		}
+		if preview.Index != v.Index || previewNew != isNew || preview.Pins != v.Pins {
+			t.Errorf("step %d: the preview says %+v, new %v", i, preview, previewNew)
+		}
+	}
+	f.want(t, "p/a:v1", 1)
+}
+
 // Equal digests are equal versions, though the references are others.
 func TestMovedReferencesMakeNoVersion(t *testing.T) {
 	f := newFixture(t)

@@ -19,6 +19,7 @@ type Version struct {
 	Type     string
 	Index    int    // 3 for v3
 	Digest   string // of the manifest, hex
+	Pins     string // see snapshot.Summary; "" for most
 	Snapshot string // SHA-256 of the snapshot file, hex
 	Files    int64
 	Size     int64 // bytes, of the files whose size is known
@@ -41,7 +42,7 @@ func versionText(index int) string { return "v" + strconv.Itoa(index) }
 // that its file has.
 func (c versionRecord) version(project, artifact string, index int, aliases []string) Version {
 	v := Version{
-		Project: project, Artifact: artifact, Type: c.Type, Index: index, Digest: c.Digest, Snapshot: c.Snapshot,
+		Project: project, Artifact: artifact, Type: c.Type, Index: index, Digest: c.Digest, Pins: c.Pins, Snapshot: c.Snapshot,
 		Files: c.Files, Size: c.Size, Created: c.Created, By: c.By, Run: c.Run, Description: c.Description, Aliases: aliases,
 	}
 	var compact bytes.Buffer

@@ -18,6 +18,9 @@ type Fixture struct {
 	// NotApplicable names the cases that this source can't have, each with the
 	// reason.
 	NotApplicable map[string]string
+	// NoFaults is why this source has no Faults ("no network"); the cases about
+	// faults are then left out.
+	NoFaults string
 }
 
 // Source is a place with objects, seen from both sides.
@@ -38,6 +41,11 @@ type Source struct {
 	Delete func(key string) error
 	// DeleteVersion deletes the pinned version for good; only for Versioned.
 	DeleteVersion func(obj manifest.Object) error
+	// Faults makes answers to Backend go wrong. nil: Fixture.NoFaults says why.
+	Faults Faults
+	// Quiet, if set, ends the idle connections that proxies and gates in front of
+	// the server keep to it in this process, so that their goroutines end.
+	Quiet func()
 }
 
 // Features say what a source can do.

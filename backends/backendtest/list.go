@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -18,24 +19,30 @@ const many = 2500
 
 func listCases() []testCase {
 	return []testCase{
-		{"list a prefix", listPrefix},
-		{"list nested names", listNested},
-		{"list one object", listSingle},
-		{"list one object in the depth", listSingleDeep},
-		{"list with a trailing slash", listTrailing},
-		{"list leaves siblings out", listSiblings},
-		{"list keeps empty objects", listEmptyObjects},
-		{"list skips folder markers", listMarkers},
-		{"list of nothing but folder markers", listOnlyMarkers},
-		{"list an object that is a prefix too", listObjectAndPrefix},
-		{"list 2,500 keys", listMany},
-		{"list calls fn one at a time", listOneAtATime},
-		{"list stops at fn's error", listStops},
-		{"list nothing there", listNothing},
-		{"list no such bucket", listNoBucket},
-		{"list an object with a trailing slash", listObjectSlash},
-		{"list leaves deleted objects out", listDeleted},
-		{"list at the same time", listConcurrent},
+		{name: "list a prefix", run: listPrefix},
+		{name: "list nested names", run: listNested},
+		{name: "list one object", run: listSingle},
+		{name: "list one object in the depth", run: listSingleDeep},
+		{name: "list with a trailing slash", run: listTrailing},
+		{name: "list leaves siblings out", run: listSiblings},
+		{name: "list keeps empty objects", run: listEmptyObjects},
+		{name: "list skips folder markers", run: listMarkers},
+		{name: "list of nothing but folder markers", run: listOnlyMarkers},
+		{name: "list an object that is a prefix too", run: listObjectAndPrefix},
+		{name: "list 2,500 keys", run: listMany},
+		{name: "list calls fn one at a time", run: listOneAtATime},
+		{name: "list stops at fn's error", run: listStops},
+		{name: "list nothing there", run: listNothing},
+		{name: "list no such bucket", run: listNoBucket},
+		{name: "list an object with a trailing slash", run: listObjectSlash},
+		{name: "list leaves deleted objects out", run: listDeleted},
+		{name: "list at the same time", run: listConcurrent},
+		{name: "list 1,000 folders", run: listFolders},
+		{name: "list a large folder among small ones", run: listLarge},
+		{name: "list 60 levels", run: listDeep},
+		{name: "list below an object", run: listBelowObject},
+		{name: "list of nothing but deleted objects", run: listOnlyDeleted},
+		{name: "list stops at fn's first error", run: listStopsAtOnce},
 	}
 }
 
@@ -118,16 +125,24 @@ func listObjectAndPrefix(t *testing.T, e *env) {
 func (e *env) putMany(t *testing.T, n int) []string {
 	t.Helper()
 	keys := make([]string, n)
-	g := errgroup.Group{}
-	g.SetLimit(16)
 	for i := range keys {
 		keys[i] = fmt.Sprintf("many/%d/%04d.bin", i%7, i)
-		g.Go(func() error { return e.Put(keys[i], []byte(keys[i])) })
+	}
+	e.putAtOnce(t, keys)
+	return keys
+}
+
+// putAtOnce puts each key's own bytes, several at once.
+func (e *env) putAtOnce(t *testing.T, keys []string) {
+	t.Helper()
+	g := errgroup.Group{}
+	g.SetLimit(16)
+	for _, key := range keys {
+		g.Go(func() error { return e.Put(key, []byte(key)) })
 	}
 	if err := g.Wait(); err != nil {
 		t.Fatalf("put: %v", err)
 	}
-	return keys
 }
 
 func listMany(t *testing.T, e *env) {
@@ -210,5 +225,62 @@ func listConcurrent(t *testing.T, e *env) {
 	}
 	if err := g.Wait(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func listFolders(t *testing.T, e *env) {
+	var keys []string
+	for i := range 1000 {
+		keys = append(keys, fmt.Sprintf("d/%04d/sub/o", i))
+	}
+	e.putAtOnce(t, keys)
+	e.wantNames(t, e.Root, keys...)
+}
+
+// listLarge has more than a page in one folder, so that a driver that lists folders
+// by themselves does it here.
+func listLarge(t *testing.T, e *env) {
+	keys := []string{"a", "large.txt", "m/o", "z/y/x", "large/sub/deep/o"}
+	for i := range morePages {
+		keys = append(keys, fmt.Sprintf("large/%04d", i))
+	}
+	e.putAtOnce(t, keys)
+	_, _ = e.Put("large/", nil), e.Put("large/marked/", nil) // where there are markers
+	e.wantNames(t, e.Root, keys...)
+}
+
+func listDeep(t *testing.T, e *env) {
+	var keys []string
+	for i := range 60 {
+		keys = append(keys, strings.Repeat("d/", i)+"o")
+	}
+	e.putAll(t, keys...)
+	e.wantNames(t, e.Root, slices.Clone(keys)...)
+	e.wantNames(t, e.uri(strings.Repeat("d/", 58)+"d"), "o")
+}
+
+func listBelowObject(t *testing.T, e *env) {
+	e.putAll(t, "one.bin")
+	_, err := e.tryList(e.uri("one.bin/x"))
+	wantKind(t, err, e.uri("one.bin/x"), manifest.KindNoSource)
+}
+
+func listOnlyDeleted(t *testing.T, e *env) {
+	e.putAll(t, "d/a", "d/sub/b")
+	for _, key := range []string{"d/a", "d/sub/b"} {
+		if err := e.Delete(key); err != nil {
+			t.Fatalf("delete: %v", err)
+		}
+	}
+	_, err := e.tryList(e.uri("d/"))
+	wantKind(t, err, e.uri("d/"), manifest.KindNoSource)
+}
+
+func listStopsAtOnce(t *testing.T, e *env) {
+	e.putAll(t, "a", "b")
+	want := errors.New("enough")
+	err := e.Backend.List(e.ctx, e.Root, func(backends.Info) error { return want })
+	if err != want { //nolint:errorlint // as it is, not wrapped
+		t.Errorf("got error %v, want %v", err, want)
 	}
 }

@@ -29,14 +29,22 @@ func oddCases() []testCase {
 		{"newline and tab", "a\nb\tc"},
 		{"tilde", "~/~root"},
 		{"doubled slash", "a//b"},
+		{"one byte", "k"},
+		{"255 bytes", strings.Repeat("n", 255)},
+		{"bytes like Latin-1", "caf\u00c3\u00a9/\u00e2\u0082\u00ac\u00ff"},
+		{"right to left", "\u05e2\u05d1\u05e8/\u0645\u0644\u0641.txt"},
+		{"trailing dots", "a./b.."},
+		{"dot component", "a/./b"},
+		{"two-dot component", "a/../b"},
 	}
 	cases := make([]testCase, 0, len(keys)+2)
 	for _, k := range keys {
-		cases = append(cases, testCase{"odd key: " + k.name, func(t *testing.T, e *env) { oddKey(t, e, k.key) }})
+		cases = append(cases, testCase{name: "odd key: " + k.name, run: func(t *testing.T, e *env) { oddKey(t, e, k.key) }})
 	}
 	return append(cases,
-		testCase{"odd keys side by side", oddTwins},
-		testCase{"odd prefix", oddPrefix})
+		testCase{name: "odd key: 1,024 bytes", run: oddLong},
+		testCase{name: "odd keys side by side", run: oddTwins},
+		testCase{name: "odd prefix", run: oddPrefix})
 }
 
 func oddKey(t *testing.T, e *env, key string) {
@@ -70,4 +78,14 @@ func oddPrefix(t *testing.T, e *env) {
 	e.putAll(t, "a+b%20 #?/x/y", "a+b%20 #/x", "a b%20 #?/x")
 	e.wantNames(t, e.uri("a+b%20 #?"), "x/y")
 	e.wantNames(t, e.uri("a+b%20 #?/"), "x/y")
+}
+
+// oddLong has the longest key that S3, GCS and Azure take. All behind the bucket
+// counts.
+func oddLong(t *testing.T, e *env) {
+	const longest = 1024
+	_, place, _ := strings.Cut(e.Root, "://")
+	_, below, _ := strings.Cut(place, "/")
+	key := strings.Repeat("long/", longest/5)[:longest-len(below)-1]
+	oddKey(t, e, strings.TrimSuffix(key, "/")+strings.Repeat("x", len(key)-len(strings.TrimSuffix(key, "/"))))
 }

@@ -5,22 +5,27 @@ import (
 	"io"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/pinfs/pinfs/manifest"
 )
 
 func pinCases() []testCase {
 	return []testCase{
-		{"stat at the pin", statPin},
-		{"overwritten", overwritten},
-		{"overwritten with the same size", overwrittenSameSize},
-		{"overwritten ten times", overwrittenOften},
-		{"overwritten between two ranges", overwrittenBetween},
-		{"overwritten under a stream", overwrittenUnder},
-		{"overwritten by an empty object", overwrittenEmpty},
-		{"put back as it was", putBack},
-		{"deleted", deleted},
-		{"version deleted", versionDeleted},
-		{"deleted and put again", deletedPutAgain},
+		{name: "stat at the pin", run: statPin},
+		{name: "stat an empty object", run: statEmpty},
+		{name: "stat 16 at once", run: statConcurrent},
+		{name: "errors of pins are one line", run: pinWords},
+		{name: "overwritten", run: overwritten},
+		{name: "overwritten with the same size", run: overwrittenSameSize},
+		{name: "overwritten ten times", run: overwrittenOften},
+		{name: "overwritten between two ranges", run: overwrittenBetween},
+		{name: "overwritten under a stream", run: overwrittenUnder},
+		{name: "overwritten by an empty object", run: overwrittenEmpty},
+		{name: "put back as it was", run: putBack},
+		{name: "deleted", run: deleted},
+		{name: "version deleted", run: versionDeleted},
+		{name: "deleted and put again", run: deletedPutAgain},
 	}
 }
 
@@ -184,4 +189,52 @@ func deletedPutAgain(t *testing.T, e *env) {
 	}
 	e.put(t, "o", noise(2000, 42))
 	e.wantOld(t, obj, old, true)
+}
+
+func statEmpty(t *testing.T, e *env) {
+	obj := e.putPin(t, "empty", nil)
+	info, err := e.Backend.Stat(e.ctx, obj)
+	if err != nil || info.Size != 0 {
+		t.Errorf("got size %d, %v, want 0", info.Size, err)
+	}
+}
+
+func statConcurrent(t *testing.T, e *env) {
+	obj := e.putPin(t, "o", noise(5000, 43))
+	g := errgroup.Group{}
+	for range 16 {
+		g.Go(func() error {
+			info, err := e.Backend.Stat(e.ctx, obj)
+			if err == nil && info.Entry("x").Object() != obj {
+				t.Errorf("got %+v, want %+v", info, obj)
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pinWords makes errors without any fault: they too are one line, and say what was
+// done.
+func pinWords(t *testing.T, e *env) {
+	obj := e.putPin(t, "d/o", noise(100, 44))
+	if err := e.Delete("d/o"); err != nil {
+		t.Fatalf("delete: %v", err)
+	}
+	never := obj
+	never.Ref = e.uri("d/never")
+	unpinned := obj
+	unpinned.Pin = manifest.Pin{}
+	for _, o := range []manifest.Object{never, unpinned} {
+		_, err := e.Backend.Stat(e.ctx, o)
+		wantWords(t, err)
+		_, err = readFrom(e.ctx, e.Backend, o, 0, -1)
+		wantWords(t, err)
+	}
+	for _, uri := range []string{e.Missing, e.uri("nothing/here")} {
+		_, err := e.tryList(uri)
+		wantWords(t, err)
+	}
 }

@@ -1,6 +1,7 @@
 package backendtest
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"testing"
@@ -12,17 +13,21 @@ import (
 
 func readCases() []testCase {
 	return []testCase{
-		{"read whole", readWhole},
-		{"read ranges", readRanges},
-		{"read across the end", readAcross},
-		{"read past the end", readPast},
-		{"read nothing", readNothing},
-		{"read an empty object", readEmpty},
-		{"read by single bytes", readSingles},
-		{"read 16 at once", readConcurrent},
-		{"read part of a stream", readPart},
-		{"read what never was", readNever},
-		{"read without a pin", readUnpinned},
+		{name: "read whole", run: readWhole},
+		{name: "read ranges", run: readRanges},
+		{name: "read across the end", run: readAcross},
+		{name: "read past the end", run: readPast},
+		{name: "read nothing", run: readNothing},
+		{name: "read an empty object", run: readEmpty},
+		{name: "read by single bytes", run: readSingles},
+		{name: "read 16 at once", run: readConcurrent},
+		{name: "read part of a stream", run: readPart},
+		{name: "read what never was", run: readNever},
+		{name: "read without a pin", run: readUnpinned},
+		{name: "read with an unknown size", run: readUnknownSize},
+		{name: "read with a wrong size recorded", run: readWrongSize},
+		{name: "read two streams in turn", run: readInTurn},
+		{name: "read 8 MiB by blocks from the end", run: readBackwards},
 	}
 }
 
@@ -156,4 +161,67 @@ func readUnpinned(t *testing.T, e *env) {
 	wantKind(t, err, obj.Ref, manifest.KindUnsupported)
 	_, err = e.Backend.Stat(e.ctx, obj)
 	wantKind(t, err, obj.Ref, manifest.KindUnsupported)
+}
+
+func readUnknownSize(t *testing.T, e *env) {
+	data := noise(5000, 104)
+	obj := e.putPin(t, "o", data)
+	obj.Size = manifest.SizeUnknown
+	for _, r := range [][2]int64{{0, 5000}, {100, 200}, {4000, 5000}, {6000, 6000}} {
+		got, err := readFrom(e.ctx, e.Backend, obj, r[0], r[1]-r[0])
+		if want := data[min(r[0], 5000):min(r[1], 5000)]; err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d to %d: got %d bytes, %v, want %d", r[0], r[1], len(got), err, len(want))
+		}
+	}
+	got, err := readFrom(e.ctx, e.Backend, obj, 0, -1)
+	if err != nil || !bytes.Equal(got, data) {
+		t.Errorf("got %d bytes, %v, want %d", len(got), err, len(data))
+	}
+}
+
+// readWrongSize has a manifest that is wrong. Where the content is the pin, Stat
+// looks at nothing else.
+func readWrongSize(t *testing.T, e *env) {
+	obj := e.putPin(t, "o", noise(5000, 105))
+	for _, size := range []int64{4999, 5001, 1 << 40} {
+		obj.Size = size
+		_, err := readFrom(e.ctx, e.Backend, obj, 0, -1)
+		wantBoth(t, wantKind(t, err, obj.Ref, manifest.KindCorrupt, manifest.KindChanged))
+		if _, err = e.Backend.Stat(e.ctx, obj); !e.Features.ContentPinned {
+			wantBoth(t, wantKind(t, err, obj.Ref, manifest.KindCorrupt, manifest.KindChanged))
+		}
+	}
+}
+
+// readInTurn reads two objects at once by small steps.
+func readInTurn(t *testing.T, e *env) {
+	var want [2][]byte
+	var bodies [2]io.ReadCloser
+	for i := range bodies {
+		want[i] = noise(100_000, 107+byte(i))
+		obj := e.putPin(t, fmt.Sprintf("o%d", i), want[i])
+		body, _, err := e.Backend.Open(e.ctx, obj, 0, -1)
+		if err != nil {
+			t.Fatalf("Open: %v", err)
+		}
+		defer body.Close() //nolint:errcheck // only read
+		bodies[i] = body
+	}
+	step := make([]byte, 1000)
+	for at := 0; at < 100_000; at += len(step) {
+		for i, body := range bodies {
+			if _, err := io.ReadFull(body, step); err != nil || !bytes.Equal(step, want[i][at:at+len(step)]) {
+				t.Fatalf("stream %d at %d: %v, the first difference at %d", i, at, err, difference(step, want[i][at:]))
+			}
+		}
+	}
+}
+
+func readBackwards(t *testing.T, e *env) {
+	data := noise(8<<20, 109)
+	obj := e.putPin(t, "o", data)
+	const block = 1 << 20
+	for at := int64(len(data)) - block; at >= 0; at -= block {
+		e.wantBytes(t, obj, at, block, data[at:at+block])
+	}
 }

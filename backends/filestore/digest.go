@@ -5,7 +5,10 @@ import (
 	"crypto/md5"
 	"encoding/base64"
 	"errors"
+	"hash"
 	"os"
+	"path/filepath"
+	"syscall"
 
 	"github.com/pinfs/pinfs/backends"
 	"github.com/pinfs/pinfs/manifest"
@@ -15,23 +18,89 @@ import (
 // with its size and time. A file that is changed or replaced meanwhile is
 // KindChanged.
 func (s *Store) Digest(ctx context.Context, info backends.Info) (backends.Info, error) {
+	return s.digest(ctx, md5.New(), info)
+}
+
+// digest is Digest by h, which it resets.
+func (s *Store) digest(ctx context.Context, h hash.Hash, info backends.Info) (backends.Info, error) {
 	path, err := pathOf("digest", info.Ref)
 	if err != nil {
 		return backends.Info{}, err
 	}
-	f, err := s.open(ctx, "digest", info.Ref, path)
+	f, c, err := s.begin(ctx, info.Ref, path)
 	if err != nil {
 		return backends.Info{}, digestError(info.Ref, err)
 	}
-	sum, err := s.hash(ctx, "digest", f)
-	_ = s.shut(f.f, f.ref)
-	if err == nil {
-		err = s.stays(ctx, f)
+	var sum []byte
+	if c != nil {
+		sum, err = sumSmall(h, f, c)
+	} else {
+		sum, err = s.sumLarge(ctx, h, f)
 	}
 	if err != nil {
 		return backends.Info{}, err
 	}
 	return with(info, f, sum), nil
+}
+
+// opened is what begin has after its call.
+type opened struct {
+	f *file
+	c *chunk // all of the file, which is closed then; nil for a large file
+}
+
+func (o opened) free() {
+	if o.c != nil {
+		o.c.free()
+	} else {
+		_ = o.f.f.Close()
+	}
+}
+
+// begin opens a file. A small one it reads and closes in the same call: five
+// system calls in all, which count when there are many files.
+func (s *Store) begin(ctx context.Context, ref, path string) (*file, *chunk, error) {
+	sh, err := s.shares.of(ctx, "digest", ref, filepath.Dir(filepath.Clean(path)))
+	if err != nil {
+		return nil, nil, err
+	}
+	o, err := call(ctx, sh, "digest", ref, func() (opened, error) {
+		fd, st, err := s.openFD(path)
+		if err != nil {
+			return opened{}, err
+		}
+		f := &file{share: sh, path: path, ref: ref, state: st}
+		if st.size > bufferSize {
+			adviseSequential(fd)
+			f.f = os.NewFile(uintptr(fd), path)
+			return opened{f: f}, nil
+		}
+		defer syscall.Close(fd) //nolint:errcheck // only read
+		c, err := s.readFD(fd, path, max(1, int(st.size)), 0)
+		return opened{f, c}, err
+	}, opened.free)
+	return o.f, o.c, err
+}
+
+// sumSmall hashes a file that was read in one piece.
+func sumSmall(h hash.Hash, f *file, c *chunk) ([]byte, error) {
+	defer c.free()
+	if int64(len(c.data)) != f.state.size || !c.state.same(f.state) || c.state.links != f.state.links {
+		return nil, changed("digest", f.ref, f.state, c.state)
+	}
+	h.Reset()
+	_, _ = h.Write(c.data) // never fails, see hash.Hash
+	return h.Sum(nil), nil
+}
+
+// sumLarge hashes an open file and closes it.
+func (s *Store) sumLarge(ctx context.Context, h hash.Hash, f *file) ([]byte, error) {
+	sum, err := s.hash(ctx, "digest", h, f)
+	_ = f.close()
+	if err == nil {
+		err = s.stays(ctx, f)
+	}
+	return sum, err
 }
 
 // Stat implements backends.Backend: it reads the whole file. Another content is
@@ -41,11 +110,11 @@ func (s *Store) Stat(ctx context.Context, obj manifest.Object) (backends.Info, e
 	if err != nil {
 		return backends.Info{}, err
 	}
-	defer s.shut(f.f, f.ref) //nolint:errcheck // only read
+	defer f.close() //nolint:errcheck // only read
 	if want, known := sizeOf(obj); known && f.state.size != want {
 		return backends.Info{}, s.mismatch(ctx, "stat", f, obj)
 	}
-	sum, err := s.hash(ctx, "stat", f)
+	sum, err := s.hash(ctx, "stat", md5.New(), f)
 	if err != nil {
 		return backends.Info{}, err
 	}
@@ -64,34 +133,14 @@ func with(info backends.Info, f *file, sum []byte) backends.Info {
 
 func text(sum []byte) string { return base64.StdEncoding.EncodeToString(sum) }
 
-// hash gives the MD5 of f, which must stay as it was when it was opened.
-func (s *Store) hash(ctx context.Context, op string, f *file) ([]byte, error) {
-	h := md5.New()
-	for pos, eof := int64(0), false; !eof; {
-		// Never less than a byte: the end is only known once it is seen.
-		size := int(min(bufferSize, max(0, f.state.size-pos)+1))
-		c, err := s.readAt(ctx, op, f, size, pos)
-		if err != nil {
-			return nil, err
-		}
-		h.Write(c.data)
-		pos, eof = pos+int64(len(c.data)), c.eof
-		c.free()
-		if !c.state.same(f.state) {
-			return nil, changed(op, f.ref, f.state, c.state)
-		}
-	}
-	return h.Sum(nil), nil
-}
-
 // stays wants f's path to lead to the same, unchanged file still.
 func (s *Store) stays(ctx context.Context, f *file) error {
-	now, err := call(ctx, &s.guard, "digest", f.ref, func() (state, error) {
-		fi, err := os.Stat(f.path)
-		if err != nil {
-			return state{}, err
+	now, err := call(ctx, f.share, "digest", f.ref, func() (state, error) {
+		var st syscall.Stat_t
+		if _, err := again(func() (int, error) { return 0, syscall.Stat(f.path, &st) }); err != nil {
+			return state{}, os.NewSyscallError("stat", err)
 		}
-		return stateOf(fi), nil
+		return stateFrom(&st), nil
 	}, nil)
 	if err != nil {
 		return digestError(f.ref, err)
@@ -107,11 +156,13 @@ func (s *Store) stays(ctx context.Context, f *file) error {
 func (s *Store) mismatch(ctx context.Context, op string, f *file, obj manifest.Object) error {
 	found := sizeText(f.state.size)
 	if f.state.size <= MaxNamed {
-		sum, err := s.hash(ctx, op, f)
+		sum, err := s.hash(ctx, op, md5.New(), f)
 		if err != nil {
 			return err
 		}
-		found = text(sum)
+		if found = text(sum); found == obj.Digest { // the manifest's size is wrong
+			return backends.CheckSize(op, obj, f.state.size)
+		}
 	}
 	return manifest.LocalMismatch(op, obj.Ref, obj.Digest, found)
 }

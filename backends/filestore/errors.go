@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"syscall"
 
 	"github.com/pinfs/pinfs/backends"
@@ -60,8 +61,12 @@ func failed(op, ref string, err error) error {
 // reason drops the path from a system error: the reference has it already.
 func reason(err error) error {
 	var path *fs.PathError
-	if errors.As(err, &path) {
+	var call *os.SyscallError
+	switch {
+	case errors.As(err, &path):
 		return path.Err
+	case errors.As(err, &call):
+		return call.Err
 	}
 	return err
 }

@@ -1,7 +1,42 @@
 package filestore
 
-// SetBefore sets the seam that runs in front of each system call.
-func (s *Store) SetBefore(fn func(op, path string) error) { s.before = fn }
+import "context"
 
-// Stuck is how many calls were left behind and still run.
-func (s *Store) Stuck() int64 { return s.guard.stuck.Load() }
+// SetBefore sets the seam that runs in front of each system call; nil is none.
+func (s *Store) SetBefore(fn func(op, path string) error) {
+	if fn == nil {
+		s.before.Store(nil)
+		return
+	}
+	s.before.Store(&fn)
+}
+
+// SetMounts puts other mount points in place of the system's, for good.
+func (s *Store) SetMounts(points ...string) {
+	s.shares.table = func() ([]byte, error) {
+		var table []byte
+		for _, p := range points {
+			table = append(table, "1 2 3 / "+p+" rw - x x\n"...)
+		}
+		return table, nil
+	}
+}
+
+// Stuck is how many calls have outlived their share's timeout and still run.
+func (s *Store) Stuck() (n int64) {
+	s.shares.mu.Lock()
+	defer s.shares.mu.Unlock()
+	for _, sh := range s.shares.all {
+		n += sh.hung.Load()
+	}
+	return n
+}
+
+// ShareOf gives the mount point that a directory is taken to lie on.
+func (s *Store) ShareOf(dir string) (string, error) {
+	sh, err := s.shares.of(context.Background(), "read", "file://"+dir, dir)
+	if err != nil {
+		return "", err
+	}
+	return sh.mount, nil
+}

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pinfs/pinfs/backends"
 	"github.com/pinfs/pinfs/backends/filestore"
@@ -58,7 +61,7 @@ func TestHungShare(t *testing.T) {
 }
 
 func hangs(t *testing.T, at string, ask func(context.Context, *filestore.Store) error) {
-	s, release := hung(at, filestore.Options{Timeout: 5 * time.Second, MaxStuck: 3})
+	s, release := hung(at, filestore.Options{ShareTimeout: 5 * time.Second, MaxStuck: 3})
 	start := time.Now()
 	wantErr(t, ask(t.Context(), s), manifest.KindTimeout, "file://", "no answer within 5s")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -70,21 +73,59 @@ func hangs(t *testing.T, at string, ask func(context.Context, *filestore.Store) 
 	if got := time.Since(start); got != 7*time.Second {
 		t.Errorf("took %v, want 7s", got)
 	}
-	if got := s.Stuck(); got != 3 {
-		t.Fatalf("got %d calls left behind, want 3", got)
+	if got := s.Stuck(); got != 1 { // the others were left before their time
+		t.Fatalf("got %d hung calls, want 1", got)
 	}
-	wantErr(t, ask(t.Context(), s), manifest.KindTimeout, "3 earlier calls on files have not returned")
-	if got := time.Since(start); got != 7*time.Second {
-		t.Errorf("took %v, want the last one at once", got)
+	time.Sleep(5 * time.Second)
+	if got := s.Stuck(); got != 3 {
+		t.Fatalf("got %d hung calls, want 3", got)
+	}
+	start = time.Now()
+	wantErr(t, ask(t.Context(), s), manifest.KindTimeout, "hangs: 3 earlier calls on it have not returned")
+	if got := time.Since(start); got != 0 {
+		t.Errorf("took %v, want an answer at once", got)
 	}
 	release()
 	synctest.Wait()
 	if got := s.Stuck(); got != 0 {
-		t.Errorf("got %d calls left behind, want 0", got)
+		t.Errorf("got %d hung calls, want 0", got)
 	}
 	if err := ask(t.Context(), s); err != nil {
 		t.Errorf("after the share answers again: %v", err)
 	}
+}
+
+// Calls that are slow, or whose callers left, do not count as hung, and no more
+// than MaxCalls are in the kernel.
+func TestCallsAreBounded(t *testing.T) {
+	path := t.TempDir() + "/a"
+	write(t, path, "data")
+	synctest.Test(t, func(t *testing.T) {
+		s := filestore.NewWith(filestore.Options{ShareTimeout: 30 * time.Second, MaxStuck: 2, MaxCalls: 4})
+		var under, most atomic.Int64
+		s.SetBefore(func(op, _ string) error {
+			if op == "open" {
+				most.Store(max(most.Load(), under.Add(1)))
+				time.Sleep(time.Second)
+				under.Add(-1)
+			}
+			return nil
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
+		defer cancel()
+		_, err := s.Digest(ctx, backends.Info{Ref: "file://" + path})
+		wantErr(t, err, manifest.KindTimeout)
+		var g errgroup.Group
+		for range 20 {
+			g.Go(func() error {
+				_, err := s.Digest(t.Context(), backends.Info{Ref: "file://" + path})
+				return err
+			})
+		}
+		if err := g.Wait(); err != nil || most.Load() != 4 {
+			t.Errorf("got error %v, %d calls at once, want 4", err, most.Load())
+		}
+	})
 }
 
 // A read that comes back late writes into no memory of its caller.

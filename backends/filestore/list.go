@@ -53,7 +53,11 @@ type rootFacts struct {
 }
 
 func (s *Store) root(ctx context.Context, uri, path string) (rootFacts, error) {
-	facts, err := call(ctx, &s.guard, "list", uri, func() (rootFacts, error) {
+	sh, err := s.shares.of(ctx, "list", uri, path)
+	if err != nil {
+		return rootFacts{}, err
+	}
+	facts, err := call(ctx, sh, "list", uri, func() (rootFacts, error) {
 		if err := s.enter("stat", path); err != nil {
 			return rootFacts{}, err
 		}
@@ -102,9 +106,13 @@ func (w *walk) run() error {
 
 // dir lists one directory, in one call if it is small.
 func (w *walk) dir(name string) error {
+	sh, err := w.s.shares.of(w.ctx, "list", w.ref(name), w.path(name))
+	if err != nil {
+		return err
+	}
 	var f *os.File
 	for {
-		p, err := w.next(name, f)
+		p, err := w.next(sh, name, f)
 		if err == nil {
 			f = p.rest
 			err = w.give(p.items)
@@ -114,7 +122,7 @@ func (w *walk) dir(name string) error {
 			err = failed("list", w.ref(name), err)
 		}
 		if err != nil && f != nil {
-			_ = w.s.shut(f, w.ref(name))
+			_ = shut(sh, f, w.ref(name))
 		}
 		if err != nil || f == nil {
 			return err
@@ -147,8 +155,8 @@ type page struct {
 
 // next gives the next names of a directory, which it opens when f is nil and
 // closes at the end or when it fails.
-func (w *walk) next(name string, f *os.File) (page, error) {
-	return call(w.ctx, &w.s.guard, "list", w.ref(name), func() (p page, err error) {
+func (w *walk) next(sh *share, name string, f *os.File) (page, error) {
+	return call(w.ctx, sh, "list", w.ref(name), func() (p page, err error) {
 		if f == nil {
 			if f, err = w.open(name); err != nil {
 				return page{}, err

@@ -2,44 +2,20 @@ package filestore
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
 
 	"github.com/pinfs/pinfs/backends"
 	"github.com/pinfs/pinfs/manifest"
 )
 
-// state is what tells that a file was changed or replaced.
-type state struct {
-	size     int64
-	modTime  time.Time
-	dev, ino uint64
-}
-
-func (s state) String() string {
-	return fmt.Sprintf("%d bytes of %s (inode %d)", s.size, s.modTime.UTC().Format(time.RFC3339Nano), s.ino)
-}
-
-func (s state) same(o state) bool {
-	return s.size == o.size && s.modTime.Equal(o.modTime) && s.dev == o.dev && s.ino == o.ino
-}
-
-func stateOf(fi fs.FileInfo) state {
-	st := state{size: fi.Size(), modTime: fi.ModTime()}
-	if sys, ok := fi.Sys().(*syscall.Stat_t); ok {
-		st.dev, st.ino = sys.Dev, sys.Ino
-	}
-	return st
-}
-
 // file is an open regular file and its state when it was opened.
 type file struct {
 	f     *os.File
+	share *share
 	path  string
 	ref   string
 	state state
@@ -48,78 +24,59 @@ type file struct {
 // open opens a regular file and never waits for the writer of a FIFO. Errors are
 // those of the system, an irregular, or typed ones.
 func (s *Store) open(ctx context.Context, op, ref, path string) (*file, error) {
-	return call(ctx, &s.guard, op, ref, func() (*file, error) {
-		if err := s.enter("open", path); err != nil {
-			return nil, err
-		}
-		f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	sh, err := s.shares.of(ctx, op, ref, filepath.Dir(filepath.Clean(path)))
+	if err != nil {
+		return nil, err
+	}
+	return call(ctx, sh, op, ref, func() (*file, error) {
+		fd, st, err := s.openFD(path)
 		if err != nil {
 			return nil, err
 		}
-		fi, err := f.Stat()
-		if err == nil && !fi.Mode().IsRegular() {
-			err = &irregular{fi.Mode()}
-		}
-		if err != nil {
-			_ = f.Close()
-			return nil, err
-		}
-		return &file{f: f, path: path, ref: ref, state: stateOf(fi)}, nil
+		return &file{f: os.NewFile(uintptr(fd), path), share: sh, path: path, ref: ref, state: st}, nil
 	}, func(f *file) { _ = f.f.Close() })
 }
 
-// shut closes f, which a share may keep waiting too. It is done even when no
-// other call is let in any more, or descriptors would be lost.
-func (s *Store) shut(f *os.File, ref string) error {
-	_, err := await(context.Background(), &s.guard, "close", ref, func() (struct{}, error) {
+// openFD is open without what os.OpenFile does besides. The descriptor is of a
+// regular file.
+func (s *Store) openFD(path string) (int, state, error) {
+	if err := s.enter("open", path); err != nil {
+		return -1, state{}, err
+	}
+	fd, err := again(func() (int, error) {
+		return syscall.Open(path, syscall.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+	})
+	if err != nil {
+		return -1, state{}, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	st, err := stateOf(fd)
+	if err != nil {
+		_ = syscall.Close(fd)
+		return -1, state{}, err
+	}
+	return fd, st, nil
+}
+
+// again repeats a system call that a signal interrupted.
+func again(fn func() (int, error)) (int, error) {
+	for {
+		n, err := fn()
+		if err != syscall.EINTR { //nolint:errorlint // as the system gives it
+			return n, err
+		}
+	}
+}
+
+// shut closes f, which a share may keep waiting too. It takes no slot, or
+// descriptors would be lost where no other call is let in any more.
+func shut(sh *share, f *os.File, ref string) error {
+	_, err := await(context.Background(), sh, "close", ref, func() (struct{}, error) {
 		return struct{}{}, f.Close()
 	}, nil)
 	return err
 }
 
-// readAt reads into a buffer that the call owns, so that nobody writes into a
-// caller's memory after it left. It gives the state after the read.
-func (s *Store) readAt(ctx context.Context, op string, f *file, size int, offset int64) (*chunk, error) {
-	c, err := call(ctx, &s.guard, op, f.ref, func() (*chunk, error) {
-		if err := s.enter("read", f.path); err != nil {
-			return nil, err
-		}
-		c := s.chunk(size)
-		n, err := f.f.ReadAt(c.data[:size], offset)
-		if err != nil && err != io.EOF { //nolint:errorlint // io.ReaderAt's own rule
-			c.free()
-			return nil, err
-		}
-		c.data, c.eof = c.data[:n], err == io.EOF //nolint:errorlint // as above
-		fi, err := f.f.Stat()
-		if err != nil {
-			c.free()
-			return nil, err
-		}
-		c.state = stateOf(fi)
-		return c, nil
-	}, func(c *chunk) { c.free() })
-	if err != nil {
-		return nil, failed(op, f.ref, err)
-	}
-	return c, nil
-}
-
-// chunk is a piece of a file, in a pooled buffer unless it is small.
-type chunk struct {
-	data  []byte
-	eof   bool
-	state state
-	free  func()
-}
-
-func (s *Store) chunk(size int) *chunk {
-	if size <= bufferSize/16 {
-		return &chunk{data: make([]byte, size), free: func() {}}
-	}
-	b := s.buffers.Get().(*[bufferSize]byte)
-	return &chunk{data: b[:], free: func() { s.buffers.Put(b) }}
-}
+func (f *file) close() error { return shut(f.share, f.f, f.ref) }
 
 // Open implements backends.Backend. Only the size is compared, here; a file of
 // another size is KindChanged in W&B's words.
@@ -130,7 +87,7 @@ func (s *Store) Open(ctx context.Context, obj manifest.Object, offset, length in
 	}
 	if want, known := sizeOf(obj); known && f.state.size != want {
 		err := s.mismatch(ctx, "open", f, obj)
-		_ = s.shut(f.f, f.ref)
+		_ = f.close()
 		return nil, backends.Info{}, err
 	}
 	from := min(max(0, offset), f.state.size)

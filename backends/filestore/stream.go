@@ -75,5 +75,5 @@ func (r *stream) Close() error {
 	}
 	r.closed = true
 	r.drop()
-	return r.s.shut(r.f.f, r.f.ref)
+	return r.f.close()
 }

@@ -19,12 +19,15 @@ func TestSuite(t *testing.T) {
 	const markers, versions = "a file system has directories, not folder markers", "a file system keeps no versions"
 	backendtest.Run(t, backendtest.Fixture{
 		New:      func(t *testing.T) backendtest.Source { return source(t, filestore.New()) },
+		NoFaults: "no network",
 		Features: backendtest.Features{ContentPinned: true, ModTime: true, Digest: digest},
 		NotApplicable: map[string]string{
 			"list skips folder markers":           markers,
 			"list of nothing but folder markers":  markers,
 			"list an object that is a prefix too": "a path is a file or a directory",
 			"odd key: doubled slash":              "paths have no empty components",
+			"odd key: dot component":              "it is no name",
+			"odd key: two-dot component":          "it is no name",
 			"version deleted":                     versions,
 			"record a named version":              versions,
 			"record a version that never was":     versions,

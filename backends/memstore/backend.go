@@ -94,7 +94,7 @@ func (s *Store) Stat(ctx context.Context, obj manifest.Object) (backends.Info, e
 	if err != nil {
 		return backends.Info{}, err
 	}
-	v, err := s.find("stat", obj)
+	v, err := s.pinned("stat", obj)
 	if err != nil {
 		return backends.Info{}, err
 	}
@@ -108,7 +108,7 @@ func (s *Store) Open(ctx context.Context, obj manifest.Object, offset, length in
 	if err != nil {
 		return nil, backends.Info{}, err
 	}
-	v, err := s.find("open", obj)
+	v, err := s.pinned("open", obj)
 	if err != nil {
 		return nil, backends.Info{}, err
 	}
@@ -132,6 +132,15 @@ func (s *Store) Close() error {
 	defer s.mu.Unlock()
 	s.closed = true
 	return nil
+}
+
+// pinned gives the version that obj's pin names, if it has the recorded size.
+func (s *Store) pinned(op string, obj manifest.Object) (version, error) {
+	v, err := s.find(op, obj)
+	if err == nil {
+		err = backends.CheckSize(op, obj, int64(len(v.data)))
+	}
+	return v, err
 }
 
 // find gives the version that obj's pin names.
@@ -192,6 +201,9 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	n, err := b.r.Read(p)
 	b.s.read(n)
+	if ended := backends.Ended(b.ctx, "read", b.ref); ended != nil && err != nil {
+		return n, ended
+	}
 	return n, err
 }
 

@@ -28,7 +28,8 @@ func TestSuiteVersioned(t *testing.T) {
 
 func fixture(make func() *memstore.Store) backendtest.Fixture {
 	return backendtest.Fixture{
-		New: func(*testing.T) backendtest.Source { return source(make()) },
+		New:      func(*testing.T) backendtest.Source { return source(make()) },
+		NoFaults: "no network",
 		Features: backendtest.Features{
 			ModTime: true,
 			Digest:  backendtest.HexMD5,

@@ -14,6 +14,8 @@ import (
 
 	"github.com/pinfs/pinfs/backends/s3store"
 	"github.com/pinfs/pinfs/manifest"
+
+	"github.com/pinfs/pinfs/backends/backendtest"
 )
 
 // ok answers each request with an object of three bytes.
@@ -40,7 +42,7 @@ func TestRegion(t *testing.T) {
 	for name, method := range map[string]string{"HEAD": http.MethodHead, "GET": http.MethodGet} {
 		for _, status := range []int{301, 400, 403} {
 			t.Run(fmt.Sprint(name, status), func(t *testing.T) {
-				f := newFake(t, func(w http.ResponseWriter, r *http.Request) {
+				f := backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {
 					w.Header().Set("X-Amz-Bucket-Region", "eu-north-1")
 					if region(r) != "eu-north-1" {
 						refuse(w, r, status, "PermanentRedirect", "x")
@@ -60,8 +62,8 @@ func TestRegion(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				if n := f.count(method, ""); n != 4 {
-					t.Errorf("%d requests for 3 calls, want 4: %q", n, f.requests())
+				if n := f.Count(method, ""); n != 4 {
+					t.Errorf("%d requests for 3 calls, want 4: %q", n, f.Lines())
 				}
 			})
 		}
@@ -70,7 +72,7 @@ func TestRegion(t *testing.T) {
 
 // TestRegionSource: option, environment, default.
 func TestRegionSource(t *testing.T) {
-	f := newFake(t, ok)
+	f := backendtest.NewScripted(t, ok)
 	for _, c := range []struct{ option, env, want string }{
 		{"", "", "us-east-1"}, {"", "eu-west-3", "eu-west-3"}, {"ap-south-1", "eu-west-3", "ap-south-1"},
 	} {
@@ -80,7 +82,7 @@ func TestRegionSource(t *testing.T) {
 		if _, err := s.Stat(t.Context(), byETag("e", 3)); err != nil {
 			t.Fatal(err)
 		}
-		if got := region(f.last()); got != c.want {
+		if got := region(f.Last(t)); got != c.want {
 			t.Errorf("option %q, AWS_REGION %q: signed for %q, want %q", c.option, c.env, got, c.want)
 		}
 	}
@@ -88,7 +90,7 @@ func TestRegionSource(t *testing.T) {
 
 // TestAddressing: which endpoint is asked, and where the bucket goes.
 func TestAddressing(t *testing.T) {
-	f := newFake(t, ok)
+	f := backendtest.NewScripted(t, ok)
 	there := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, f.Listener.Addr().String())
 	}}
@@ -125,7 +127,7 @@ func TestAddressing(t *testing.T) {
 			if _, err := s.Stat(t.Context(), byETag("e", 3)); err != nil {
 				t.Fatal(err)
 			}
-			r := f.last()
+			r := f.Last(t)
 			if got := strings.HasPrefix(r.URL.Path, "/bucket/"); r.Host != c.host || got != c.inURL {
 				t.Errorf("asked %s %s, want host %s, bucket in the path: %v", r.Host, r.URL.Path, c.host, c.inURL)
 			}
@@ -136,11 +138,11 @@ func TestAddressing(t *testing.T) {
 // TestNoCredentials says what to do; nothing is sent.
 func TestNoCredentials(t *testing.T) {
 	setenv(t)
-	f := newFake(t, ok)
+	f := backendtest.NewScripted(t, ok)
 	s := open(t, s3store.Options{Endpoint: f.URL})
 	_, err := s.Stat(t.Context(), byETag("e", 3))
 	wantError(t, err, manifest.KindDenied, "no credentials", "AWS_ACCESS_KEY_ID", "--s3-anonymous")
-	if n := len(f.requests()); n != 0 {
+	if n := len(f.Lines()); n != 0 {
 		t.Errorf("%d requests", n)
 	}
 }
@@ -154,7 +156,7 @@ func TestBadProfile(t *testing.T) {
 
 func TestAnonymousAndPayer(t *testing.T) {
 	setenv(t)
-	f := newFake(t, func(w http.ResponseWriter, r *http.Request) {
+	f := backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Amz-Request-Payer") != "requester" || r.Header.Get("Authorization") != "" {
 			refuse(w, r, 403, "AccessDenied", "x")
 			return
@@ -192,7 +194,7 @@ func TestExpired(t *testing.T) {
 	}
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
 	login("OLD")
-	f := newFake(t, func(w http.ResponseWriter, r *http.Request) {
+	f := backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {
 		if !strings.Contains(r.Header.Get("Authorization"), "Credential=NEW/") {
 			refuse(w, r, 400, "ExpiredToken", "The provided token has expired.")
 			return
@@ -217,7 +219,7 @@ func TestExpired(t *testing.T) {
 // TestClock: a host whose clock is off by an hour corrects itself by the answer.
 func TestClock(t *testing.T) {
 	server := time.Now().Add(time.Hour)
-	f := newFake(t, func(w http.ResponseWriter, r *http.Request) {
+	f := backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Date", server.UTC().Format(http.TimeFormat))
 		at, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
 		if err != nil || server.Sub(at).Abs() > 15*time.Minute {
@@ -232,7 +234,7 @@ func TestClock(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := len(f.requests()); n != 3 {
+	if n := len(f.Lines()); n != 3 {
 		t.Errorf("%d requests for 2 calls, want 3", n)
 	}
 }

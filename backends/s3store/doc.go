@@ -22,8 +22,10 @@
 // current ones: from about four versions a key on, HEADs would be faster; we
 // take the fewer rights and the consistent pair of ETag and version instead.
 // Empty objects get a HEAD, because only that tells a folder marker
-// (application/x-directory) from an empty file. The next page is fetched while
-// the caller works on the current one.
+// (application/x-directory) from an empty file. Prefixes go through backends.Tree:
+// the large folders of a large prefix are listed at the same time, and the next page
+// is fetched while the caller works on the current one. HEADs are bounded for each
+// listing.
 //
 // Rights needed, in IAM's words: s3:GetObject and s3:GetObjectVersion to read;
 // s3:ListBucketVersions, or else s3:ListBucket, to list. s3:ListBucket also makes

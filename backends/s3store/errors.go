@@ -7,11 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
-	"time"
-	"unicode"
 
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -26,9 +23,6 @@ const (
 	hintRegion = "name the bucket's region with --s3-region or AWS_REGION"
 	hintTrust  = "name the authority's certificate in AWS_CA_BUNDLE"
 )
-
-// maxText bounds what a server may add to a message.
-const maxText = 300
 
 var (
 	errNoProvider = errors.New("no credentials are configured")
@@ -98,7 +92,7 @@ func (r reply) unknown() bool {
 
 // Error says what the server said, in one line.
 func (r reply) Error() string {
-	text := oneLine(r.text)
+	text := backends.OneLine(r.text)
 	switch {
 	case r.code == "" && text == "":
 		return "HTTP status " + strconv.Itoa(r.status)
@@ -106,19 +100,6 @@ func (r reply) Error() string {
 		return r.code + " (HTTP status " + strconv.Itoa(r.status) + ")"
 	}
 	return r.code + ": " + text
-}
-
-// retryAfter gives the wait that the server asked for, 0 when it did not; the
-// header holds seconds or a date (RFC 9110, section 10.2.3).
-func (r reply) retryAfter() time.Duration {
-	value := r.header.Get("Retry-After")
-	if seconds, err := strconv.Atoi(value); err == nil && seconds > 0 {
-		return time.Duration(min(seconds, 1<<20)) * time.Second
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return max(0, time.Until(at))
-	}
-	return 0
 }
 
 // failure turns an error of the SDK into a typed one. Missing objects and failed
@@ -143,16 +124,16 @@ func failure(ctx context.Context, op, ref string, err error) error {
 
 func withoutKeys(op, ref string, keys *noKeys) error {
 	if keys.had {
-		return &manifest.Error{Kind: manifest.KindUnreachable, Op: op, Ref: ref, Msg: "credentials can't be renewed", Err: brief(keys.err)}
+		return &manifest.Error{Kind: manifest.KindUnreachable, Op: op, Ref: ref, Msg: "credentials can't be renewed", Err: backends.Brief(keys.err)}
 	}
-	return &manifest.Error{Kind: manifest.KindDenied, Op: op, Ref: ref, Msg: "no credentials", Hint: hintKeys, Err: brief(keys.err)}
+	return &manifest.Error{Kind: manifest.KindDenied, Op: op, Ref: ref, Msg: "no credentials", Hint: hintKeys, Err: backends.Brief(keys.err)}
 }
 
 // refusal sorts what the server refused.
 func refusal(op, ref string, r reply) error {
 	switch {
 	case r.throttled():
-		return backends.Throttled(op, ref, r.retryAfter(), r)
+		return backends.Throttled(op, ref, backends.ParseRetryAfter(r.header), r)
 	case r.code == "InvalidObjectState":
 		return backends.Denied(op, ref, "the object is archived: restore it first", r)
 	case r.expired(), r.code == "SignatureDoesNotMatch":
@@ -174,7 +155,7 @@ func refusal(op, ref string, r reply) error {
 // unanswered sorts errors of the way to the server and back.
 func unanswered(op, ref string, err error) error {
 	var authority x509.UnknownAuthorityError
-	e := &manifest.Error{Kind: manifest.KindUnreachable, Op: op, Ref: ref, Err: brief(err)}
+	e := &manifest.Error{Kind: manifest.KindUnreachable, Op: op, Ref: ref, Err: backends.Brief(err)}
 	switch {
 	case errors.As(err, &authority):
 		e.Hint = hintTrust
@@ -193,50 +174,3 @@ func onTheWay(err error) bool {
 	return errors.As(err, &network) || errors.As(err, &sent) || errors.As(err, &garbled) || errors.As(err, &answered) ||
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
 }
-
-// terse is an error in fewer words.
-type terse struct {
-	text string
-	err  error
-}
-
-func (t *terse) Error() string { return t.text }
-func (t *terse) Unwrap() error { return t.err }
-
-// brief gives err without the SDK's and net/http's preambles: those repeat the
-// URL, and a line must not.
-func brief(err error) error {
-	var dns *net.DNSError
-	var op *net.OpError
-	var u *url.Error
-	switch {
-	case errors.As(err, &dns) && dns.IsNotFound:
-		return &terse{"host '" + dns.Name + "' does not resolve", err}
-	case errors.As(err, &op):
-		return &terse{oneLine(op.Error()), err}
-	case errors.As(err, &u):
-		return &terse{oneLine(u.Err.Error()), err}
-	}
-	return &terse{oneLine(err.Error()), err}
-}
-
-// oneLine makes text of others fit for a message: one line, printable, short.
-func oneLine(s string) string {
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
-	if len(s) > maxText {
-		s = strings.ToValidUTF8(s[:maxText], "") + "…"
-	}
-	return s
-}
-
-// broken is a body that ended early.
-type broken struct {
-	err  error
-	left int64 // bytes that were to come
-}
-
-func (b *broken) Error() string {
-	return "the answer broke off " + strconv.FormatInt(b.left, 10) + " bytes before its end: " + brief(b.err).Error()
-}
-
-func (b *broken) Unwrap() error { return b.err }

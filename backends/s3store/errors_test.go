@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pinfs/pinfs/backends"
+	"github.com/pinfs/pinfs/backends/backendtest"
 	"github.com/pinfs/pinfs/backends/s3store"
 	"github.com/pinfs/pinfs/manifest"
 )
@@ -46,7 +47,7 @@ func TestRefusals(t *testing.T) {
 		{400, "SomethingElse", "x", manifest.KindInvalid, manifest.KindInvalid, []string{"SomethingElse"}},
 	} {
 		t.Run(c.code[:min(len(c.code), 28)], func(t *testing.T) {
-			s := store(t, newFake(t, func(w http.ResponseWriter, r *http.Request) { refuse(w, r, c.status, c.code, c.message) }))
+			s := store(t, backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) { refuse(w, r, c.status, c.code, c.message) }))
 			_, _, err := s.Open(t.Context(), byVersion("v", "e", 3), 0, -1)
 			wantError(t, err, c.read, append(c.words, "s3://bucket/dir/key")...)
 			_, err = s.Stat(t.Context(), byVersion("v", "e", 3))
@@ -65,7 +66,7 @@ func TestRetryAfter(t *testing.T) {
 		"7": 7 * time.Second, "": 0, "-3": 0, "junk": 0, "99999999999999999999": 0,
 		time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat): 0,
 	} {
-		s := store(t, newFake(t, func(w http.ResponseWriter, r *http.Request) {
+		s := store(t, backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Retry-After", value)
 			refuse(w, r, 503, "SlowDown", "x")
 		}))
@@ -79,27 +80,27 @@ func TestRetryAfter(t *testing.T) {
 
 // TestNoRetry: the budget is the wrapper's alone.
 func TestNoRetry(t *testing.T) {
-	f := newFake(t, func(w http.ResponseWriter, r *http.Request) { refuse(w, r, 503, "SlowDown", "x") })
+	f := backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) { refuse(w, r, 503, "SlowDown", "x") })
 	s := store(t, f)
 	t.Setenv("AWS_MAX_ATTEMPTS", "5")
 	_, _, _ = s.Open(t.Context(), byETag("e", 3), 0, -1)
-	if n := len(f.requests()); n != 1 {
+	if n := len(f.Lines()); n != 1 {
 		t.Errorf("%d requests, want 1", n)
 	}
 	_, _ = list(t.Context(), s, "s3://bucket/dir/")
-	if n := len(f.requests()); n != 2 {
+	if n := len(f.Lines()); n != 2 {
 		t.Errorf("%d requests after a listing that gave nothing, want 2", n)
 	}
 }
 
 func TestUnreachable(t *testing.T) {
 	setkeys(t)
-	gone := newFake(t, nil)
+	gone := backendtest.NewScripted(t, nil)
 	gone.Close()
 	nowhere := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "s3.nowhere.example", IsNotFound: true}}
 	}}
-	mute := newFake(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	mute := backendtest.NewScripted(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	for name, c := range map[string]struct {
 		o    s3store.Options
 		word string
@@ -123,7 +124,7 @@ func TestUnreachable(t *testing.T) {
 // TestEnds: a caller that gives up, and a deadline, before and in the body.
 func TestEnds(t *testing.T) {
 	hang := make(chan struct{})
-	s := store(t, newFake(t, func(w http.ResponseWriter, r *http.Request) {
+	s := store(t, backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet && !strings.Contains(r.RequestURI, "list") {
 			w.Header().Set("ETag", `"e"`)
 			w.Header().Set("Content-Length", "3")

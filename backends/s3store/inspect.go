@@ -6,20 +6,27 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pinfs/pinfs/backends"
 	"github.com/pinfs/pinfs/manifest"
 )
 
 // heads is how many HEADs of one listing are under way at most.
 const heads = 32
 
-// hasVersions tells whether the bucket gives version ids, by one of its objects.
-func (l *listing) hasVersions(ctx context.Context, key string) (bool, error) {
-	st, err := l.look(ctx, key)
+// probe finds out whether the bucket gives version ids, by the first object that
+// is listed. Pages come one at a time until there was one.
+func (l *listing) probe(ctx context.Context, objects []object) error {
+	if l.probed || len(objects) == 0 {
+		return nil
+	}
+	st, err := l.look(ctx, objects[0].key)
 	switch manifest.KindOf(err) {
 	case manifest.KindNoSource, manifest.KindDenied:
-		return false, nil
+		l.probed = true
+		return nil
 	}
-	return st.version != "", err
+	l.probed, l.versioned = err == nil, st.version != ""
+	return err
 }
 
 // inspect asks for what the listing did not tell: the version of each object if
@@ -59,6 +66,10 @@ func (l *listing) complete(ctx context.Context, o *object, versions bool) error 
 
 // look asks for one listed object.
 func (l *listing) look(ctx context.Context, key string) (st state, err error) {
+	if l.heads.Acquire(ctx, 1) != nil {
+		return state{}, backends.Ended(ctx, "list", l.uri)
+	}
+	defer l.heads.Release(1)
 	err = l.again(ctx, func(ctx context.Context) (err error) {
 		st, err = l.store.head(ctx, place{bucket: l.at.bucket, key: key}, false)
 		return err

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/smithy-go/logging"
 
+	"github.com/pinfs/pinfs/backends"
 	"github.com/pinfs/pinfs/manifest"
 )
 
@@ -46,7 +47,7 @@ func newKeyring(ctx context.Context, o Options) (*keyring, error) {
 	}}
 	cfg, err := k.load(ctx)
 	if err != nil {
-		return nil, &manifest.Error{Kind: manifest.KindInvalid, Op: "read AWS configuration", Err: brief(err),
+		return nil, &manifest.Error{Kind: manifest.KindInvalid, Op: "read AWS configuration", Err: backends.Brief(err),
 			Hint: "check AWS_PROFILE, AWS_CONFIG_FILE and the files it names"}
 	}
 	k.config, k.now = cfg, cfg.Credentials

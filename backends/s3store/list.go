@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/pinfs/pinfs/backends"
 	"github.com/pinfs/pinfs/manifest"
 )
@@ -15,7 +17,7 @@ func (s *Store) List(ctx context.Context, uri string, fn func(backends.Info) err
 	if err != nil {
 		return err
 	}
-	l := &listing{store: s, uri: uri, at: p, fn: fn}
+	l := &listing{store: s, uri: uri, at: p, fn: fn, heads: semaphore.NewWeighted(heads)}
 	if p.version != "" || p.key != "" && !strings.HasSuffix(p.key, "/") {
 		if done, err := l.single(ctx); done || err != nil {
 			return err
@@ -25,16 +27,22 @@ func (s *Store) List(ctx context.Context, uri string, fn func(backends.Info) err
 	return l.prefix(ctx)
 }
 
-// listing is one call of List. One goroutine, but for request.
+// listing is one call of List. Its requests are sent by several goroutines; fn and
+// what it counts belong to one.
 type listing struct {
 	store *Store
 	uri   string
 	at    place // its key is the prefix: "" or with a trailing slash
 	fn    func(backends.Info) error
 
-	last    string // key of the object before
-	given   int    // objects that fn got
-	markers int    // folder markers that it did not
+	given   int // objects that fn got
+	markers int // folder markers that it did not
+
+	ask    asker               // nil until the first page has come
+	heads  *semaphore.Weighted // HEADs under way
+	probed bool                // versioned was found out
+	// versioned: the plain listing leaves out version ids that are there.
+	versioned bool
 }
 
 // single gives the one object at l.at; false when there is none.
@@ -62,7 +70,8 @@ func (l *listing) single(ctx context.Context) (bool, error) {
 
 // prefix gives all objects below l.at.
 func (l *listing) prefix(ctx context.Context) error {
-	if err := l.pages(ctx); err != nil {
+	tree := backends.Tree[object]{URI: l.uri, Page: l.page, Name: func(o object) string { return o.key }}
+	if err := tree.List(ctx, l.at.key, l.one); err != nil {
 		return err
 	}
 	switch {
@@ -74,59 +83,7 @@ func (l *listing) prefix(ctx context.Context) error {
 	return backends.NoSource("list", l.uri, "no object is there, nor below it")
 }
 
-// pages fetches page after page while the one before is given to l.fn: two pages
-// are in memory at most.
-func (l *listing) pages(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	ready, done := make(chan page), make(chan struct{})
-	var fetchErr error
-	go func() {
-		defer close(done)
-		defer close(ready)
-		fetchErr = l.fetch(ctx, ready)
-	}()
-	err := l.give(ready)
-	cancel()
-	<-done
-	if err != nil {
-		return err
-	}
-	return fetchErr
-}
-
-func (l *listing) fetch(ctx context.Context, ready chan<- page) error {
-	next, first, err := l.start(ctx)
-	for p := first; ; {
-		if err != nil {
-			return err
-		}
-		select {
-		case ready <- p:
-		case <-ctx.Done():
-			return backends.Ended(ctx, "list", l.uri)
-		}
-		if p.last {
-			return nil
-		}
-		p, err = next(ctx)
-	}
-}
-
-func (l *listing) give(ready <-chan page) error {
-	for p := range ready {
-		for _, o := range p.objects {
-			if o.key == l.last {
-				continue // some servers start a page with the last key of the page before
-			}
-			l.last = o.key
-			if err := l.one(o); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
+// one gives an object of the listing, or counts it.
 func (l *listing) one(o object) error {
 	if o.gone {
 		return nil
@@ -182,30 +139,6 @@ func (l *listing) failure(ctx context.Context, err error) error {
 		return backends.NoSource("list", l.uri, "no such bucket")
 	}
 	return backends.NoSource("list", l.uri, "no such object or version")
-}
-
-// start chooses how to list and fetches the first page: versions if the server
-// lists them, which directory buckets don't have. An empty answer is asked again the plain way: a server that knows
-// no versions may answer with another document, which reads as empty.
-func (l *listing) start(ctx context.Context) (pager, page, error) {
-	if !directoryBucket(l.at.bucket) {
-		versions := l.versionPages()
-		first, err := versions(ctx)
-		if err == nil && !first.empty {
-			return versions, first, nil
-		}
-		if err != nil && manifest.KindOf(err) != manifest.KindDenied && !notKnown(err) {
-			return nil, page{}, err
-		}
-	}
-	plain := l.plainPages()
-	first, err := plain(ctx)
-	return plain, first, err
-}
-
-// stuck is the error of a listing whose server gives the same page for ever.
-func (l *listing) stuck() error {
-	return &manifest.Error{Kind: manifest.KindUnreachable, Op: "list", Ref: l.uri, Msg: "the server says that there is more, but not where to go on"}
 }
 
 func notKnown(err error) bool {

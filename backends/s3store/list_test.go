@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pinfs/pinfs/backends"
+	"github.com/pinfs/pinfs/backends/backendtest"
 	"github.com/pinfs/pinfs/backends/s3store"
 	"github.com/pinfs/pinfs/manifest"
 )
@@ -42,7 +43,7 @@ func pages(byMarker map[string]string) http.HandlerFunc {
 // TestVersionPages: only current versions count, a page may have none, a key that
 // two pages give counts once, and "null" is no version.
 func TestVersionPages(t *testing.T) {
-	f := newFake(t, pages(map[string]string{
+	f := backendtest.NewScripted(t, pages(map[string]string{
 		"":      versions("dir/b", version("dir/", "0", 0, true), version("dir/a", "2", 3, true), version("dir/a", "1", 3, false), version("dir/b", "null", 3, true)),
 		"dir/b": versions("dir/c", version("dir/b", "null", 3, true), version("dir/c", "5", 3, false), version("dir/c", "4", 3, false)),
 		"dir/c": versions("dir/d", version("dir/c", "3", 3, false), "<DeleteMarker><Key>dir/cc</Key><IsLatest>true</IsLatest></DeleteMarker>"),
@@ -63,7 +64,7 @@ func TestVersionPages(t *testing.T) {
 	if _, has := b.Extra["versionID"]; has {
 		t.Errorf("b: %+v", b)
 	}
-	if n := f.count("GET", "versions"); n != 4 {
+	if n := f.Count("GET", "versions"); n != 4 {
 		t.Errorf("%d pages fetched, want 4", n)
 	}
 }
@@ -75,7 +76,7 @@ func TestPageRetry(t *testing.T) {
 		"":      versions("dir/a", version("dir/a", "1", 3, true)),
 		"dir/a": versions("", version("dir/b", "1", 3, true)),
 	})
-	f := newFake(t, func(w http.ResponseWriter, r *http.Request) {
+	f := backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("key-marker") == "dir/a" && failures.Add(1) <= 2 {
 			refuse(w, r, 503, "SlowDown", "x")
 			return
@@ -93,13 +94,13 @@ func TestPageRetry(t *testing.T) {
 
 // TestStuck: a server that gives the same page for ever ends a listing.
 func TestStuck(t *testing.T) {
-	f := newFake(t, pages(map[string]string{
+	f := backendtest.NewScripted(t, pages(map[string]string{
 		"":      versions("dir/a", version("dir/a", "1", 3, true)),
 		"dir/a": versions("dir/a", version("dir/a", "1", 3, true)),
 	}))
 	_, err := list(t.Context(), store(t, f), "s3://bucket/dir/")
 	wantError(t, err, manifest.KindUnreachable, "where to go on")
-	if n := len(f.requests()); n > 3 {
+	if n := len(f.Lines()); n > 3 {
 		t.Errorf("%d requests", n)
 	}
 }
@@ -107,7 +108,7 @@ func TestStuck(t *testing.T) {
 // TestFnEnds: an error of fn comes back as it is, and few pages were fetched ahead.
 func TestFnEnds(t *testing.T) {
 	var page atomic.Int32
-	f := newFake(t, func(w http.ResponseWriter, _ *http.Request) {
+	f := backendtest.NewScripted(t, func(w http.ResponseWriter, _ *http.Request) {
 		n := page.Add(1)
 		fmt.Fprint(w, versions(fmt.Sprintf("dir/%06d", n), version(fmt.Sprintf("dir/%06d", n), "1", 3, true)))
 	})
@@ -158,7 +159,7 @@ func TestPlain(t *testing.T) {
 		"not looked at": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<ListBucketResult></ListBucketResult>") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFake(t, plain(true, handler))
+			f := backendtest.NewScripted(t, plain(true, handler))
 			infos, err := list(t.Context(), store(t, f), "s3://bucket/dir/")
 			if err != nil || !slices.Equal(names(infos), []string{"a", "b"}) {
 				t.Fatalf("%q, %v", names(infos), err)
@@ -166,12 +167,12 @@ func TestPlain(t *testing.T) {
 			if i := infos[0]; i.Digest != "new" || i.Extra["versionID"] != "v" || i.Size != 4 {
 				t.Errorf("%+v", i)
 			}
-			f = newFake(t, plain(false, handler))
+			f = backendtest.NewScripted(t, plain(false, handler))
 			infos, err = list(t.Context(), store(t, f), "s3://bucket/dir/")
 			if err != nil || len(infos) != 3 || infos[0].Digest != "old-a" {
 				t.Errorf("%+v, %v", infos, err)
 			}
-			if n := f.count("HEAD", ""); n != 1 {
+			if n := f.Count("HEAD", ""); n != 1 {
 				t.Errorf("%d HEADs, want 1", n)
 			}
 		})
@@ -198,13 +199,13 @@ func TestMarkers(t *testing.T) {
 		}
 		w.Header().Set("ETag", `"e"`)
 	}
-	f := newFake(t, folder)
+	f := backendtest.NewScripted(t, folder)
 	infos, err := list(t.Context(), store(t, f), "s3://bucket/dir")
 	if err != nil || !slices.Equal(names(infos), []string{"empty", "unseen"}) {
 		t.Errorf("%q, %v", names(infos), err)
 	}
 	// A folder by its own name is a prefix, and all below it is markers.
-	_, err = list(t.Context(), store(t, newFake(t, func(w http.ResponseWriter, r *http.Request) {
+	_, err = list(t.Context(), store(t, backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodHead {
 			w.Header().Set("Content-Type", "application/x-directory")
 			return
@@ -219,7 +220,7 @@ func TestMarkers(t *testing.T) {
 func TestEncodedKeys(t *testing.T) {
 	for encoding, want := range map[string]string{"url": "a b\x01+%", "": "a+b%01%2B%25"} {
 		const key = "dir/a+b%01%2B%25"
-		f := newFake(t, func(w http.ResponseWriter, r *http.Request) {
+		f := backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {
 			q := r.URL.Query()
 			if q.Get("encoding-type") != "url" {
 				t.Errorf("%s", r.RequestURI)
@@ -242,7 +243,7 @@ func TestEncodedKeys(t *testing.T) {
 
 // TestURIs: what is not one, and which versions may be named.
 func TestURIs(t *testing.T) {
-	f := newFake(t, func(w http.ResponseWriter, r *http.Request) {
+	f := backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.URL.Query().Get("versionId") == "gone":
 			refuse(w, r, 404, "NoSuchVersion", "x")
@@ -271,7 +272,7 @@ func TestURIs(t *testing.T) {
 	if err != nil || len(infos) != 1 || infos[0].Ref != "s3://bucket/a?b#c" || infos[0].Extra["versionID"] != "old" || !infos[0].Single || infos[0].Name != "a?b#c" {
 		t.Errorf("%+v, %v", infos, err)
 	}
-	if r := f.last(); r.URL.Path != "/bucket/a?b#c" || r.URL.Query().Get("versionId") != "old" {
+	if r := f.Last(t); r.URL.Path != "/bucket/a?b#c" || r.URL.Query().Get("versionId") != "old" {
 		t.Errorf("asked %s", r.RequestURI)
 	}
 }
@@ -279,7 +280,7 @@ func TestURIs(t *testing.T) {
 // TestOlder: a pin by ETag is looked for among older versions, once for all ranges.
 func TestOlder(t *testing.T) {
 	deny := false
-	f := newFake(t, func(w http.ResponseWriter, r *http.Request) {
+	f := backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
 		switch {
 		case q.Has("versions") && deny:
@@ -305,7 +306,7 @@ func TestOlder(t *testing.T) {
 			t.Fatalf("%+v, %v", info, err)
 		}
 	}
-	if n := f.count("GET", "versions"); n != 1 {
+	if n := f.Count("GET", "versions"); n != 1 {
 		t.Errorf("%d searches, want 1", n)
 	}
 	for _, deny = range []bool{false, true} {
@@ -314,14 +315,14 @@ func TestOlder(t *testing.T) {
 	}
 	_, err := readAll(t, s, byVersion("1", "e-1", 3), 0, -1)
 	wantError(t, err, manifest.KindChanged, "expected 'e-1' but found 'e-3'")
-	if n := f.count("GET", "versions"); n != 3 {
+	if n := f.Count("GET", "versions"); n != 3 {
 		t.Errorf("%d searches, want 3: none for a pin by version", n)
 	}
 }
 
 // TestOlderUnknown: a search that could not be done is no proof that the pin is gone.
 func TestOlderUnknown(t *testing.T) {
-	f := newFake(t, func(w http.ResponseWriter, r *http.Request) {
+	f := backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Has("versions") {
 			refuse(w, r, 503, "SlowDown", "x")
 			return
@@ -335,7 +336,7 @@ func TestOlderUnknown(t *testing.T) {
 // TestSilentFirstPage: a listing does not wait for ever for its first answer.
 func TestSilentFirstPage(t *testing.T) {
 	setkeys(t)
-	f := newFake(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	f := backendtest.NewScripted(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	s, err := s3store.New(t.Context(), s3store.Options{Endpoint: f.URL, Retry: backends.RetryPolicy{StallTimeout: 30 * time.Millisecond}})
 	if err != nil {
 		t.Fatal(err)

@@ -5,15 +5,14 @@ import (
 	"encoding/xml"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/pinfs/pinfs/backends"
+	"github.com/pinfs/pinfs/backends/backendtest"
 	"github.com/pinfs/pinfs/backends/s3store"
 	"github.com/pinfs/pinfs/manifest"
 )
@@ -23,53 +22,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // The secret must be in no error; checked by wantError.
 const canary = "CANARY/secret+access=key"
 
-// fake is an HTTP server that answers as a test scripts it, and records requests.
-// Real servers are the integration tests' matter; this is for what they can't be
-// made to do.
-type fake struct {
-	*httptest.Server
-	mu   sync.Mutex
-	seen []*http.Request // guarded by mu
-}
-
-func newFake(t *testing.T, answer http.HandlerFunc) *fake {
-	t.Helper()
-	f := &fake{}
-	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		f.mu.Lock()
-		f.seen = append(f.seen, r)
-		f.mu.Unlock()
-		answer(w, r)
-	}))
-	t.Cleanup(f.Close)
-	return f
-}
-
-// requests gives what came, as "METHOD path?query".
-func (f *fake) requests() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var all []string
-	for _, r := range f.seen {
-		all = append(all, r.Method+" "+r.RequestURI)
-	}
-	return all
-}
-
-func (f *fake) count(method, part string) (n int) {
-	for _, r := range f.requests() {
-		if strings.HasPrefix(r, method+" ") && strings.Contains(r, part) {
-			n++
-		}
-	}
-	return n
-}
-
-func (f *fake) last() *http.Request {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.seen[len(f.seen)-1]
-}
+// fake answers as a test scripts it.
+type fake = backendtest.Scripted
 
 // setenv gives the test an environment of its own.
 func setenv(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/pinfs/pinfs/backends"
+	"github.com/pinfs/pinfs/backends/backendtest"
 	"github.com/pinfs/pinfs/backends/s3store"
 	"github.com/pinfs/pinfs/manifest"
 )
@@ -44,7 +45,7 @@ func TestWrongAnswers(t *testing.T) {
 		"junk Content-Range": {map[string]string{"ETag": `"e"`, "Content-Range": "lines 2"}, 206, manifest.KindCorrupt},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := store(t, newFake(t, func(w http.ResponseWriter, r *http.Request) {
+			s := store(t, backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {
 				if strings.Contains(r.RequestURI, "versions") {
 					fmt.Fprint(w, "<ListVersionsResult></ListVersionsResult>")
 					return
@@ -100,7 +101,7 @@ func TestConnections(t *testing.T) {
 
 // TestStarWithoutSize: a server may not know the total; the manifest does.
 func TestStarWithoutSize(t *testing.T) {
-	s := store(t, newFake(t, func(w http.ResponseWriter, r *http.Request) {
+	s := store(t, backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("ETag", `"e"`)
 		w.Header().Set("Content-Range", "bytes 2-4/*")
 		w.WriteHeader(206)
@@ -116,7 +117,7 @@ func TestStarWithoutSize(t *testing.T) {
 // TestCut: a body that breaks off is no end of file; the wrapper goes on there.
 func TestCut(t *testing.T) {
 	first := true
-	s := store(t, newFake(t, func(w http.ResponseWriter, r *http.Request) {
+	s := store(t, backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("ETag", `"e"`)
 		body, status := "abcdef", 200
 		if from := r.Header.Get("Range"); from != "" {
@@ -167,7 +168,7 @@ func TestSums(t *testing.T) {
 		"junk":                     {map[string]string{"ETag": `"zzzz50983cd24fb0d6963f7d28e17f72"`, "X-Amz-Checksum-Sha256": "AAAA"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFake(t, func(w http.ResponseWriter, r *http.Request) {
+			f := backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {
 				for k, v := range c.header {
 					w.Header().Set(k, v)
 				}
@@ -188,7 +189,7 @@ func TestSums(t *testing.T) {
 				t.Error(err)
 			}
 			body.Close()
-			if r := f.last(); r.Header.Get("X-Amz-Checksum-Mode") != "ENABLED" || r.Header.Get("Range") != "" || r.Header.Get("Accept-Encoding") != "identity" {
+			if r := f.Last(t); r.Header.Get("X-Amz-Checksum-Mode") != "ENABLED" || r.Header.Get("Range") != "" || r.Header.Get("Accept-Encoding") != "identity" {
 				t.Errorf("whole object: headers %v", r.Header)
 			}
 			for call, info := range map[string]backends.Info{"Stat": head, "Open": get} {
@@ -216,7 +217,7 @@ func ok2(w http.ResponseWriter, r *http.Request) {
 func TestDirectoryBucket(t *testing.T) {
 	t.Setenv("AWS_S3_DISABLE_EXPRESS_SESSION_AUTH", "true")
 	const md5 = "900150983cd24fb0d6963f7d28e17f72"
-	s := store(t, newFake(t, func(w http.ResponseWriter, r *http.Request) {
+	s := store(t, backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("ETag", `"`+md5+`"`)
 		ok2(w, r)
 	}))
@@ -231,7 +232,7 @@ func TestDirectoryBucket(t *testing.T) {
 // TestDeniedChecksums: a HEAD that may not see checksums (keys of KMS) is made up
 // for by a byte.
 func TestDeniedChecksums(t *testing.T) {
-	f := newFake(t, func(w http.ResponseWriter, r *http.Request) {
+	f := backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodHead {
 			refuse(w, r, 403, "", "")
 			return
@@ -249,7 +250,7 @@ func TestDeniedChecksums(t *testing.T) {
 
 // TestUnpinned: nobody knows which bytes such a reference means.
 func TestUnpinned(t *testing.T) {
-	f := newFake(t, ok)
+	f := backendtest.NewScripted(t, ok)
 	s := store(t, f)
 	obj := manifest.Entry{Ref: "s3://bucket/key", Digest: "s3://bucket/key", Size: 3}.Object()
 	_, err := s.Stat(t.Context(), obj)
@@ -258,7 +259,7 @@ func TestUnpinned(t *testing.T) {
 	wantError(t, err, manifest.KindUnsupported)
 	_, err = readAll(t, s, byETag("e", 3), -1, -1)
 	wantError(t, err, manifest.KindInvalid)
-	if n := len(f.requests()); n != 0 {
+	if n := len(f.Lines()); n != 0 {
 		t.Errorf("%d requests", n)
 	}
 }

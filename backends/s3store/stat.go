@@ -2,7 +2,6 @@ package s3store
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/pinfs/pinfs/backends"
 	"github.com/pinfs/pinfs/manifest"
@@ -64,14 +63,8 @@ func (p pinned) check(op string, st state) error {
 		}
 		return e
 	}
-	if p.obj.Size >= 0 && st.size >= 0 && st.size != p.obj.Size {
-		return &manifest.Error{Kind: manifest.KindCorrupt, Op: op, Ref: p.obj.Ref, Msg: "its size is not the recorded one",
-			Expected: bytesText(p.obj.Size), Found: bytesText(st.size)}
-	}
-	return nil
+	return backends.CheckSize(op, p.obj, st.size)
 }
-
-func bytesText(n int64) string { return fmt.Sprintf("%d bytes", n) }
 
 // readFailure sorts errors of reads at a pin.
 func readFailure(ctx context.Context, op string, p pinned, err error) error {

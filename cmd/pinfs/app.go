@@ -53,7 +53,7 @@ func (a *app) lastWord(err error) string {
 }
 
 func (a *app) do(ctx context.Context, args []string) error {
-	if err := unsetEmpty(globalFlags()); err != nil {
+	if err := unsetEmpty(append(globalFlags(), recordFlags()...)); err != nil {
 		return err
 	}
 	parser := a.parser()
@@ -102,7 +102,8 @@ func description() string {
 A version of an artifact is a list of pins: path, object, which exact version of
 it, size, digest. A reference to one is [PROJECT/]ARTIFACT[:vN|:ALIAS], without
 either the latest. Sizes are like 10G or 512MiB. URIs are s3://BUCKET/PREFIX,
-file:///DIR or a path.
+gs://BUCKET/PREFIX, https://ACCOUNT.blob.core.windows.net/CONTAINER/PREFIX (or
+azblob://ACCOUNT/CONTAINER/PREFIX), http(s)://HOST/FILE, file:///DIR or a path.
 
 Each global flag may come from the environment (PINFS_REGISTRY for --registry)
 or from pinfs.yaml in $XDG_CONFIG_HOME/pinfs or /etc/pinfs ("registry: URL").
@@ -142,8 +143,24 @@ func (a *app) prepare(c *cli.Context, flags []cli.Flag) error {
 	if err := readConfig(c, flags); err != nil {
 		return err
 	}
+	if err := checkSources(c); err != nil {
+		return err
+	}
 	var err error
 	a.log, err = newLogger(a.stderr, c.String(flagLogLevel), c.String(flagLogFormat), slog.LevelWarn)
+	return err
+}
+
+// checkSources refuses flags of sources that no driver could use, before any is
+// asked.
+func checkSources(c *cli.Context) error {
+	if err := exportSecrets(c); err != nil {
+		return err
+	}
+	if _, err := parseHeaders(c); err != nil {
+		return err
+	}
+	_, err := shareTimeout(c)
 	return err
 }
 

@@ -10,9 +10,11 @@ import (
 	"strconv"
 
 	"github.com/urfave/cli/v2"
+	"github.com/urfave/cli/v2/altsrc"
 	"golang.org/x/sys/unix"
 
 	"github.com/pinfs/pinfs/backends"
+	"github.com/pinfs/pinfs/backends/blobstore"
 	"github.com/pinfs/pinfs/cache"
 	"github.com/pinfs/pinfs/daemon"
 )
@@ -71,8 +73,10 @@ func (a *app) newDaemon(c *cli.Context) (*daemon.Daemon, error) {
 		return nil, err
 	}
 	slog.SetDefault(a.log) // of libraries
-	return daemon.New(daemon.Options{Cache: o, Backend: a.drivers(c, backends.RetryPolicy{}), Settings: settings(c), OpenRegistry: openRegistry,
-		Version: buildName(), Logger: a.log})
+	copies := &blobstore.Finders{}
+	return daemon.New(daemon.Options{Cache: o, Backend: a.drivers(c, backends.RetryPolicy{}, copies), Copies: copies, Settings: settings(c),
+		OpenRegistry: openRegistry, Version: buildName(), Logger: a.log, Redact: scrub,
+		Offline: c.Bool(flagOffline)})
 }
 
 // closeDaemon ends d: in peace, or at once after a second signal. The first one
@@ -120,16 +124,27 @@ func cacheOptions(c *cli.Context) (cache.Options, error) {
 }
 
 // daemonFlags are the global flags that make a daemon in the background like
-// this process would be. None is secret: credentials are in the environment.
+// this process would be. None is secret: credentials are in the environment, and
+// so are the flags that hold some (see exportSecrets).
 func daemonFlags(c *cli.Context, dir string) []string {
 	argv := []string{"--" + flagCacheDir + "=" + dir}
-	for _, name := range []string{flagCacheSize, flagMinFree, flagLogLevel, flagLogFormat, flagS3Endpoint, flagS3Region} {
+	for _, name := range []string{flagCacheSize, flagMinFree, flagLogLevel, flagLogFormat} {
 		if c.IsSet(name) {
 			argv = append(argv, "--"+name+"="+c.String(name))
 		}
 	}
-	for _, name := range []string{flagOffline, flagS3PathStyle, flagS3Anonymous, flagS3Pays} {
-		if c.IsSet(name) {
+	if c.IsSet(flagOffline) {
+		argv = append(argv, "--"+flagOffline+"="+strconv.FormatBool(c.Bool(flagOffline)))
+	}
+	for _, f := range sourceFlags() {
+		name := f.Names()[0]
+		if !c.IsSet(name) {
+			continue
+		}
+		switch f.(type) {
+		case *altsrc.StringFlag:
+			argv = append(argv, "--"+name+"="+c.String(name))
+		case *altsrc.BoolFlag:
 			argv = append(argv, "--"+name+"="+strconv.FormatBool(c.Bool(name)))
 		}
 	}

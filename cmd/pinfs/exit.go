@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"os"
 	"regexp"
 	"strings"
 
@@ -71,23 +70,3 @@ func oneLine(text string) string {
 }
 
 func controls() *regexp.Regexp { return regexp.MustCompile(`[\x00-\x1f\x7f]+`) }
-
-// scrub hides the secrets of this process's environment, and those that URLs
-// carry, should a library have put them into its message.
-func scrub(text string) string {
-	for _, name := range []string{"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"} {
-		if secret := os.Getenv(name); len(secret) >= 4 {
-			text = strings.ReplaceAll(text, secret, "***")
-		}
-	}
-	text = signedQuery().ReplaceAllString(text, "$1=***")
-	return userInfo().ReplaceAllString(text, "://***@")
-}
-
-// signedQuery matches the query parameters of presigned URLs.
-func signedQuery() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)\b(X-Amz-Signature|X-Amz-Security-Token|X-Amz-Credential|sig|signature)=[^&\s"']+`)
-}
-
-// userInfo matches name and password before the host of a URL.
-func userInfo() *regexp.Regexp { return regexp.MustCompile(`://[^/\s@:"']+:[^/\s@"']*@`) }

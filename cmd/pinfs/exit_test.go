@@ -45,13 +45,28 @@ func TestErrorLine(t *testing.T) {
 func TestSecretsAreHidden(t *testing.T) {
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "canary/one+x")
 	t.Setenv("AWS_SESSION_TOKEN", "canary-two")
+	t.Setenv("AZURE_STORAGE_KEY", "canary-three==")
+	t.Setenv("AZURE_STORAGE_SAS_TOKEN", "?sv=2026&sig=canary%2Ffour")
+	t.Setenv("AZURE_STORAGE_CONNECTION_STRING", "AccountName=acct;AccountKey=canary+five==;EndpointSuffix=core.windows.net")
+	t.Setenv("AZURE_CLIENT_SECRET", "canary~six")
+	t.Setenv("PINFS_HTTP_HEADER", "host:8080 Authorization: Bearer canary.seven\nhost X-Key: canary:eight")
 	for text, want := range map[string]string{
-		"key canary/one+x, token canary-two.":                              "key ***, token ***.",
-		"GET https://h/k?X-Amz-Signature=canary&versionId=v":               "GET https://h/k?X-Amz-Signature=***&versionId=v",
-		"https://h/k?x-amz-security-token=canary%2F& x-amz-credential=can": "https://h/k?x-amz-security-token=***& x-amz-credential=***",
-		"https://me:canary@host/path":                                      "https://***@host/path",
-		"s3://bucket/a@b:c/d?e=f":                                          "s3://bucket/a@b:c/d?e=f",
-		"file:///dir/user:name@host/x":                                     "file:///dir/user:name@host/x",
+		"key canary/one+x, token canary-two.":                                            "key ***, token ***.",
+		"GET https://h/k?X-Amz-Signature=canary&versionId=v":                             "GET https://h/k?X-Amz-Signature=***&versionId=v",
+		"https://h/k?x-amz-security-token=canary%2F& x-amz-credential=can":               "https://h/k?x-amz-security-token=***& x-amz-credential=***",
+		"https://me:canary@host/path":                                                    "https://***@host/path",
+		"three canary-three== five canary+five== six canary~six":                         "three *** five *** six ***",
+		"sv=2026&sig=canary%2Ffour and acct":                                             "*** and acct",
+		"https://h/c/b?sv=2026&sig=canary%2Ffour":                                        "https://h/c/b***",
+		"AccountKey=canary+five==;EndpointSuffix=core.windows.net":                       "AccountKey=***;EndpointSuffix=core.windows.net",
+		"AccountKey=canary-other;x=y":                                                    "AccountKey=***;x=y",
+		"sent canary.seven, canary:eight to host:8080":                                   "sent ***, *** to host:8080",
+		"authorization: Bearer canary-ninth-token-x":                                     "authorization: Bearer ***",
+		"https://h/k?X-Goog-Signature=canary&x=1&token=canary":                           "https://h/k?X-Goog-Signature=***&x=1&token=***",
+		"key -----BEGIN RSA PRIVATE KEY-----\ncanary\n-----END RSA PRIVATE KEY----- end": "key *** end",
+		"a basic need of versions, a policy":                                             "a basic need of versions, a policy",
+		"s3://bucket/a@b:c/d?e=f":                                                        "s3://bucket/a@b:c/d?e=f",
+		"file:///dir/user:name@host/x":                                                   "file:///dir/user:name@host/x",
 	} {
 		if got := scrub(text); got != want {
 			t.Errorf("scrub(%q): got %q, want %q", text, got, want)
@@ -63,6 +78,7 @@ func TestSecretsAreHidden(t *testing.T) {
 		t.Fatal(err)
 	}
 	log.Info("failed", "error", "with canary-two")
+	log.Info("failed", "error", "with canary-three==")
 	if strings.Contains(out.String(), "canary") || !strings.Contains(out.String(), "with ***") {
 		t.Errorf("logged %s", out.String())
 	}

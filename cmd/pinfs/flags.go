@@ -2,30 +2,26 @@ package main
 
 import (
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 	"github.com/urfave/cli/v2/altsrc"
 )
 
-// Names of the global flags.
+// Names of the global flags; those of sources are in source_*.go.
 const (
-	flagRegistry    = "registry"
-	flagProject     = "project"
-	flagCacheDir    = "cache-dir"
-	flagCacheSize   = "cache-size"
-	flagMinFree     = "min-free"
-	flagVerify      = "verify"
-	flagOffline     = "offline"
-	flagJSON        = "json"
-	flagQuiet       = "quiet"
-	flagLogLevel    = "log-level"
-	flagLogFormat   = "log-format"
-	flagS3Endpoint  = "s3-endpoint"
-	flagS3Region    = "s3-region"
-	flagS3PathStyle = "s3-path-style"
-	flagS3Anonymous = "s3-anonymous"
-	flagS3Pays      = "s3-requester-pays"
+	flagRegistry  = "registry"
+	flagProject   = "project"
+	flagCacheDir  = "cache-dir"
+	flagCacheSize = "cache-size"
+	flagMinFree   = "min-free"
+	flagVerify    = "verify"
+	flagOffline   = "offline"
+	flagJSON      = "json"
+	flagQuiet     = "quiet"
+	flagLogLevel  = "log-level"
+	flagLogFormat = "log-format"
 )
 
 // Categories of the help text.
@@ -34,12 +30,20 @@ const (
 	catCache  = "The cache of mounts"
 	catOutput = "Output"
 	catS3     = "S3"
+	catGS     = "Google Cloud Storage"
+	catAZ     = "Azure Blob"
+	catHTTP   = "HTTP and files"
 )
 
 // globalFlags are those that every command takes; any of them may also come from
 // the environment or the configuration file.
 func globalFlags() []cli.Flag {
-	return append(append(placeFlags(), outputFlags()...), s3Flags()...)
+	return slices.Concat(placeFlags(), outputFlags(), sourceFlags())
+}
+
+// sourceFlags are the global flags that say how sources are asked.
+func sourceFlags() []cli.Flag {
+	return slices.Concat(s3Flags(), gsFlags(), azFlags(), httpFlags(), fileFlags())
 }
 
 func placeFlags() []cli.Flag {
@@ -60,16 +64,6 @@ func outputFlags() []cli.Flag {
 		toggle(catOutput, flagQuiet, "no progress"),
 		text(catOutput, flagLogLevel, "`LEVEL` of the log on standard error: debug, info, warn, error", "warn; info for daemons"),
 		text(catOutput, flagLogFormat, "`FORMAT` of the log: text, json", "text"),
-	}
-}
-
-func s3Flags() []cli.Flag {
-	return []cli.Flag{
-		text(catS3, flagS3Endpoint, "`URL` of an S3 server other than Amazon's", "AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS_S3_ENDPOINT_URL"),
-		text(catS3, flagS3Region, "`REGION` to sign for", "AWS_REGION, or the profile's"),
-		toggle(catS3, flagS3PathStyle, "the bucket is in the path, not in the host name (default: as the endpoint needs)"),
-		toggle(catS3, flagS3Anonymous, "send no credentials"),
-		toggle(catS3, flagS3Pays, "agree to pay for requests"),
 	}
 }
 

@@ -18,7 +18,8 @@ func (a *app) getCommand() *cli.Command {
 		ArgsUsage: "REF",
 		Description: `Makes a tree of files under ./artifacts/ARTIFACT:vN, or under --root. A file that
 can no longer be had as it was recorded is an error and is not written. Files that
-are there already and right are left alone.
+are there already and right are left alone. References that were recorded with
+--no-checksum are listed, and give what is there now.
 
 Example: pinfs get vision/mnist:v3 --root /data/mnist
 
@@ -26,6 +27,7 @@ JSON: root, files, bytes, failed: [{path, error}].`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "root", Usage: "`DIR` that gets the tree", DefaultText: "./artifacts/ARTIFACT:vN"},
 			&cli.StringFlag{Name: "path-prefix", Usage: "only files whose path is, or is below, `PATH`"},
+			maxFoundFlag(),
 		},
 		Action: a.get,
 	}
@@ -52,13 +54,18 @@ func (a *app) get(c *cli.Context) error {
 	defer o.close()
 	bar := a.progress(c, "downloading")
 	defer bar.end()
-	b := a.drivers(c, impatient(bar))
+	b := a.drivers(c, impatient(bar), o.copies())
 	defer b.Close()
+	found, err := a.expand(c, o, b)
+	if err != nil {
+		return err
+	}
+	defer found.close()
 	root := c.String("root")
 	if root == "" {
 		root = filepath.Join("artifacts", o.version.Name())
 	}
-	result, err := download.Get(c.Context, download.GetOptions{Snapshot: o.snap, Backend: b, Root: root,
+	result, err := download.Get(c.Context, download.GetOptions{Snapshot: found.snap, Backend: found.backend, Root: root,
 		PathPrefix: c.String("path-prefix"), Progress: bar.downloaded})
 	bar.end()
 	if err != nil {

@@ -25,7 +25,8 @@ a project if there is one of that name, else an artifact of --project.
 Examples: pinfs ls; pinfs ls vision; pinfs ls vision/mnist; pinfs ls mnist:v3/train
 
 JSON: a list of objects: project; or name, type, versions, latest; or name,
-version, aliases, digest, files, size, created; or path, size, digest, ref, pin.`,
+version, aliases, digest, files, size, created; or path, size, digest, ref, pin, and
+where they were recorded checksums, chunk_size, source.`,
 		Action: a.ls,
 	}
 }
@@ -147,7 +148,11 @@ func (a *app) lsFiles(c *cli.Context, name string) error {
 			return err
 		}
 		f := file.(fileRecord)
-		fmt.Fprintf(w, "%10s  %s\n", fileSize(f.Size), oneLine(f.Path))
+		mark := ""
+		if f.isUnpinned() {
+			mark = "  (unpinned)"
+		}
+		fmt.Fprintf(w, "%10s  %s%s\n", fileSize(f.Size), oneLine(f.Path), mark)
 	}
 	return w.Flush()
 }

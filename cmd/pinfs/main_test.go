@@ -1,13 +1,20 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/pinfs/pinfs/testwarden"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"pinfs": main})
+	if filepath.Base(os.Args[0]) != "pinfs" { // which is what scripts run
+		testwarden.Main()
+	}
+	testscript.Main(m, map[string]func(){"pinfs": main, "xattr": xattr})
 }
 
 // TestScripts runs the command as a shell would. See the scripts for what it
@@ -25,6 +32,8 @@ func TestScripts(t *testing.T) {
 			"errorline": errorline,
 			"signal":    signalProcess,
 			"ended":     ended,
+			"arguments": arguments,
+			"webserver": webserver,
 		},
 	})
 }

@@ -32,6 +32,9 @@ of that artifact of --project.
 
 Example: pinfs mount vision/mnist:v3 /mnt/mnist
 
+References that were recorded with --no-checksum are listed when their version is
+first looked at; the mount shows what it found then for as long as it lives.
+
 JSON: mountpoint, pid, ref.
 
 With --foreground this process is the daemon; SIGINT and SIGTERM unmount all and
@@ -42,6 +45,7 @@ a second signal does so at once.`,
 			&cli.BoolFlag{Name: "allow-other", Usage: "let other users in (default for root)"},
 			&cli.UintFlag{Name: "uid", Usage: "`UID` that owns all files", DefaultText: "who mounts"},
 			&cli.UintFlag{Name: "gid", Usage: "`GID` that owns all files", DefaultText: "who mounts"},
+			maxFoundFlag(),
 		},
 		Action: a.mount,
 	}
@@ -122,6 +126,9 @@ func (a *app) mountRequest(c *cli.Context, args []string) (daemon.MountRequest, 
 	if c.IsSet("allow-other") {
 		allow := c.Bool("allow-other")
 		req.AllowOther = &allow
+	}
+	if req.MaxObjects, err = maxFound(c); err != nil {
+		return req, err
 	}
 	if req.UID, err = owner(c, "uid"); err != nil {
 		return req, err

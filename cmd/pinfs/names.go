@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/pinfs/pinfs/backends/blobstore"
 	"github.com/pinfs/pinfs/manifest"
 	"github.com/pinfs/pinfs/manifest/snapshot"
 	"github.com/pinfs/pinfs/registry"
@@ -115,6 +116,13 @@ func (a *app) open(c *cli.Context, n manifest.Name) (*opened, error) {
 		return nil, errors.Join(err, o.registry.Close())
 	}
 	return o, nil
+}
+
+// copies are the contents that the version's registry keeps.
+func (o *opened) copies() *blobstore.Finders {
+	f := &blobstore.Finders{}
+	f.Add(o.registry.Blob)
+	return f
 }
 
 func (o *opened) close() { _, _ = o.snap.Close(), o.registry.Close() }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/pinfs/pinfs/backends/blobstore"
 	"github.com/pinfs/pinfs/manifest"
 	"github.com/pinfs/pinfs/registry/publish"
 )
@@ -21,14 +23,45 @@ func (a *app) putCommand() *cli.Command {
 now. Nothing is copied. NAME=URI puts a listing below the directory NAME, and
 gives a single object the path NAME.
 
-Example: pinfs put --name vision/mnist --type dataset --alias best s3://bucket/mnist
+--checksum=crc64nvme|crc32c|md5|sha256 records what the store already has, without
+reading data (files are read); an object without it is an error. --checksum=source
+takes whatever each store has. --chunk-digests reads all data once and records a
+BLAKE3 of each piece, so that a few bytes of a large file are checked when they are
+read. --copy keeps the contents themselves in the registry. --no-checksum records
+the URIs as they stand and asks nothing of the network: they are listed when they
+are first looked at in a mount, and until then nothing is pinned. A URI of a scheme
+that pinfs can't read needs a NAME, and is only tracked.
+
+Examples: pinfs put --name vision/mnist --type dataset --alias best s3://bucket/mnist
+          pinfs put --name vision/web --type dataset --copy pages=https://host/pages.tar
 
 JSON: name, version, digest, files, size, new, aliases.`,
-		Flags: append(versionFlags(),
+		Flags: slices.Concat(versionFlags(), []cli.Flag{
 			&cli.Int64Flag{Name: "max-objects", Value: 10000, Usage: "refuse more than `N` objects; 0 for no limit"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "list and compare, record nothing"},
-		),
+		}, recordFlags()),
 		Action: a.put,
+	}
+}
+
+// Names of the flags of put that say what is recorded.
+const (
+	flagChecksum     = "checksum"
+	flagChunkDigests = "chunk-digests"
+	flagCopy         = "copy"
+	flagNoChecksum   = "no-checksum"
+)
+
+// recordFlags say what put records beside W&B's digests, or instead of them.
+func recordFlags() []cli.Flag {
+	flag := func(name, usage string) cli.Flag {
+		return &cli.BoolFlag{Name: name, Usage: usage, EnvVars: []string{envName(name)}}
+	}
+	return []cli.Flag{
+		&cli.StringFlag{Name: flagChecksum, Usage: "record the checksum `K` that the store has: crc64nvme, crc32c, md5, sha256, source", EnvVars: []string{envName(flagChecksum)}},
+		flag(flagChunkDigests, "read all data once, record a digest of each piece"),
+		flag(flagCopy, "keep the contents in the registry"),
+		flag(flagNoChecksum, "record the URIs alone, ask nothing of the network"),
 	}
 }
 
@@ -109,12 +142,13 @@ func (a *app) put(c *cli.Context) error {
 	defer r.Close()
 	bar := a.progress(c, "tracking")
 	defer bar.end()
-	b := a.drivers(c, impatient(bar))
+	b := a.drivers(c, impatient(bar), &blobstore.Finders{})
 	defer b.Close()
 	result, err := publish.Put(c.Context, publish.Options{
 		Registry: r, Backend: b, Name: t.name, Type: t.typ, Aliases: t.aliases, Description: t.description,
 		Metadata: t.metadata, By: by(), Run: env("PINFS_RUN", "WANDB_RUN_ID"), Sources: sources,
 		MaxObjects: c.Int64("max-objects"), DryRun: c.Bool("dry-run"), Progress: bar.tracked,
+		Checksum: c.String(flagChecksum), ChunkDigests: c.Bool(flagChunkDigests), Copy: c.Bool(flagCopy), NoChecksum: c.Bool(flagNoChecksum),
 	})
 	bar.end()
 	if err != nil {

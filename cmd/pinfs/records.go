@@ -1,8 +1,11 @@
 package main
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/pinfs/pinfs/manifest"
@@ -47,6 +50,12 @@ type fileRecord struct {
 	Digest string `json:"digest"`
 	Ref    string `json:"ref"`
 	Pin    string `json:"pin"` // "version:ID", "etag:TAG", "md5:BASE64", "none"
+	// Checksums are those recorded beside the digest, by algorithm, in hex.
+	Checksums map[string]string `json:"checksums,omitempty"`
+	// ChunkSize is that of the pieces that have digests, in bytes.
+	ChunkSize int64 `json:"chunk_size,omitempty"`
+	// Source is the reference that a copy was made of.
+	Source string `json:"source,omitempty"`
 }
 
 func fullName(v registry.Version) string { return v.Project + "/" + v.Artifact }
@@ -68,11 +77,32 @@ func describeVersion(v registry.Version) versionDetails {
 }
 
 func recordFile(e manifest.Entry) fileRecord {
-	r := fileRecord{Path: e.Path, Digest: e.Digest, Ref: e.Ref, Pin: e.Object().Pin.String()}
+	obj := e.Object()
+	r := fileRecord{Path: e.Path, Digest: e.Digest, Ref: e.Ref, Pin: obj.Pin.String(), ChunkSize: e.Chunks.Size}
+	r.Source, _ = e.Extra[manifest.ExtraSource].(string)
+	for _, sum := range obj.Sums() {
+		if r.Checksums == nil {
+			r.Checksums = map[string]string{}
+		}
+		r.Checksums[string(sum.Alg)] = hex.EncodeToString(sum.Value)
+	}
 	if e.Size != manifest.SizeUnknown {
 		r.Size = &e.Size
 	}
 	return r
+}
+
+// isUnpinned is true for a reference of which nothing fixes the content.
+func (f fileRecord) isUnpinned() bool { return f.Pin == manifest.Pin{}.String() && f.Ref != "" }
+
+// checksumText gives the checksums for people: "crc32c:0a1b2c3d, md5:…".
+func (f fileRecord) checksumText() string {
+	var all []string
+	for alg, sum := range f.Checksums {
+		all = append(all, alg+":"+sum)
+	}
+	slices.Sort(all)
+	return strings.Join(all, ", ")
 }
 
 // noNull makes an empty list of none, for JSON.

@@ -4,15 +4,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
 )
 
 // setup gives each script a registry, a cache and a home of its own, and none of
@@ -21,16 +25,19 @@ func setup(e *testscript.Env) error {
 	if _, err := os.Stat("/dev/fuse"); err != nil {
 		return fmt.Errorf("these tests mount: %w; install fuse3 and load the module fuse", err)
 	}
+	ours := regexp.MustCompile(`^(PINFS|AWS|GOOGLE|GCE|CLOUDSDK|STORAGE_EMULATOR|AZURE|WANDB|XDG)_|^(NETRC|HTTPS?_PROXY)=`)
 	var kept []string
 	for _, v := range e.Vars {
-		if !strings.HasPrefix(v, "PINFS_") && !strings.HasPrefix(v, "AWS_") && !strings.HasPrefix(v, "WANDB_") && !strings.HasPrefix(v, "XDG_") {
+		if !ours.MatchString(v) {
 			kept = append(kept, v)
 		}
 	}
 	e.Vars = append(kept,
 		"HOME="+e.WorkDir+"/home", "XDG_CONFIG_HOME="+e.WorkDir+"/config", "XDG_DATA_HOME="+e.WorkDir+"/data",
 		"XDG_CACHE_HOME="+e.WorkDir+"/xdgcache", "PINFS_REGISTRY=file://"+e.WorkDir+"/registry",
-		"PINFS_CACHE_DIR="+e.WorkDir+"/cache", "PINFS_CACHE_SIZE=256MiB", "PINFS_MIN_FREE=64MiB")
+		"PINFS_CACHE_DIR="+e.WorkDir+"/cache", "PINFS_CACHE_SIZE=256MiB", "PINFS_MIN_FREE=64MiB",
+		// No credentials are looked for outside of this host.
+		"AWS_EC2_METADATA_DISABLED=true", "GCE_METADATA_HOST=127.0.0.1:1")
 	e.Defer(func() { cleanUp(e.WorkDir) })
 	return nil
 }
@@ -197,4 +204,31 @@ func alive(pid int) bool {
 	}
 	_, rest, _ := strings.Cut(string(stat), ") ")
 	return !strings.HasPrefix(rest, "Z")
+}
+
+// arguments FILE prints the command line of the process whose pid is in FILE.
+func arguments(ts *testscript.TestScript, _ bool, args []string) {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pidIn(ts, args[0])))
+	ts.Check(err)
+	_, err = fmt.Fprintln(ts.Stdout(), strings.ReplaceAll(string(line), "\x00", " "))
+	ts.Check(err)
+}
+
+// webserver DIR serves the files of DIR until the script ends, at $WEB.
+func webserver(ts *testscript.TestScript, _ bool, args []string) {
+	server := httptest.NewServer(http.FileServer(http.Dir(ts.MkAbs(args[0]))))
+	ts.Defer(server.Close)
+	ts.Setenv("WEB", server.URL)
+}
+
+// xattr PATH NAME prints an extended attribute; a program of its own, since a mount
+// may hang who asks it.
+func xattr() {
+	value := make([]byte, 4096)
+	n, err := unix.Getxattr(os.Args[1], os.Args[2], value)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println(string(value[:n]))
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -12,30 +13,51 @@ import (
 )
 
 // settings tell how sources are asked, so that a mount does not get the answers
-// of another's endpoint or credentials. They are shown: of an access key there
-// is a hash only.
+// of another's endpoint or credentials. They are shown: of a secret there is a
+// hash only.
 func settings(c *cli.Context) daemon.Settings {
-	s := daemon.Settings{}
-	put := func(name, value string) {
-		if value != "" {
-			s[name] = value
-		}
+	s := shown{}
+	s.put(flagOffline, flagText(c, flagOffline))
+	s3Settings(c, s)
+	gsSettings(c, s)
+	azSettings(c, s)
+	httpSettings(c, s)
+	s.put(flagShareTimeout, c.String(flagShareTimeout))
+	return daemon.Settings(s)
+}
+
+// shown are settings that are being gathered.
+type shown daemon.Settings
+
+func (s shown) put(name, value string) {
+	if value != "" {
+		s[name] = value
 	}
-	put(flagS3Endpoint, first(c.String(flagS3Endpoint), env("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_S3_ENDPOINT_URL")))
-	put(flagS3Region, first(c.String(flagS3Region), env("AWS_REGION", "AWS_DEFAULT_REGION")))
-	for _, name := range []string{flagOffline, flagS3PathStyle, flagS3Anonymous, flagS3Pays} {
-		if c.IsSet(name) && (c.Bool(name) || name == flagS3PathStyle) {
-			put(name, strconv.FormatBool(c.Bool(name)))
-		}
+}
+
+// variables puts the values of environment variables that hold no secrets.
+func (s shown) variables(names ...string) {
+	for _, name := range names {
+		s.put(name, os.Getenv(name))
 	}
-	for _, name := range []string{"AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_ROLE_ARN"} {
-		put(name, os.Getenv(name))
+}
+
+// secret puts a short hash of values, which tells them from others.
+func (s shown) secret(name string, values ...string) {
+	text := strings.Join(values, "\n")
+	if strings.Trim(text, "\n") == "" {
+		return
 	}
-	if key := os.Getenv("AWS_ACCESS_KEY_ID"); key != "" {
-		sum := sha256.Sum256([]byte(key))
-		put("access key", hex.EncodeToString(sum[:4]))
+	sum := sha256.Sum256([]byte(text))
+	s.put(name, hex.EncodeToString(sum[:4]))
+}
+
+// flagText gives a boolean flag that was given and is on.
+func flagText(c *cli.Context, name string) string {
+	if !c.Bool(name) {
+		return ""
 	}
-	return s
+	return strconv.FormatBool(true)
 }
 
 // env gives the first of the variables that is set.

@@ -18,7 +18,8 @@ func (a *app) showCommand() *cli.Command {
 		Description: `Examples: pinfs show vision/mnist:best; pinfs show mnist:v3/train/0.png
 
 JSON of a version: name, version, type, aliases, digest, files, size, created,
-description, metadata, run, by; of a file: path, size, digest, ref, pin.`,
+description, metadata, run, by; of a file: path, size, digest, ref, pin, and where
+they were recorded checksums {algorithm: hex}, chunk_size, source (of a copy).`,
 		Action: a.show,
 	}
 }
@@ -77,7 +78,12 @@ func (a *app) showFile(c *cli.Context, n manifest.Name, path string) error {
 	if c.Bool(flagJSON) {
 		return a.printJSON(f)
 	}
-	return a.fields("path", f.Path, "size", fileSize(f.Size), "digest", f.Digest, "ref", f.Ref, "pin", f.Pin)
+	chunks := ""
+	if f.ChunkSize > 0 {
+		chunks = "of " + size(f.ChunkSize)
+	}
+	return a.fields("path", f.Path, "size", fileSize(f.Size), "digest", f.Digest, "ref", f.Ref, "source", f.Source, "pin", f.Pin,
+		"checksums", f.checksumText(), "chunks", chunks)
 }
 
 // fields prints names and values, leaving out what is empty.

@@ -22,7 +22,8 @@ be read. With DIR only the mount there.
 Example: pinfs status /mnt/mnist
 
 JSON: daemon {pid, version, uptime, started} (null when none runs), mounts [{dir,
-ref, open, verify, registry, since, detached, requests}], cache {dir, used, limit, objects,
+ref, open, verify, registry, since, detached, requests, unpinned [{path, ref, since,
+dir, objects, left_out, error}], unpinned_count}], cache {dir, used, limit, objects,
 hits, misses}, backends [{scheme, requests, errors, bytes}], errors [{path, ref,
 errno, message, time}], newest first.`,
 		Action: a.status,
@@ -49,6 +50,9 @@ func (a *app) status(c *cli.Context) error {
 		return err
 	}
 	s.Mounts, s.Backends, s.Errors = noNull(s.Mounts), noNull(s.Backends), noNull(s.Errors)
+	for i := range s.Mounts {
+		s.Mounts[i].Unpinned = noNull(s.Mounts[i].Unpinned)
+	}
 	if c.Bool(flagJSON) {
 		return a.printJSON(s)
 	}
@@ -95,7 +99,7 @@ func (a *app) printStatus(s daemon.Status) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(a.printMounts(s.Mounts), a.printSources(s.Backends)); err != nil {
+	if err := errors.Join(a.printMounts(s.Mounts), a.printUnpinned(s.Mounts), a.printSources(s.Backends)); err != nil {
 		return err
 	}
 	if len(s.Errors) > 0 {
@@ -117,6 +121,30 @@ func (a *app) printMounts(mounts []daemon.MountStatus) error {
 		}
 		t.row(dir, first(m.Ref, "all projects"), m.Open, m.Verify, when(m.Since))
 	}
+	return t.end()
+}
+
+// printUnpinned tells what mounts show that no version pins.
+func (a *app) printUnpinned(mounts []daemon.MountStatus) error {
+	t := a.table("UNPINNED", "REFERENCE", "FOUND", "SINCE")
+	some := false
+	for _, m := range mounts {
+		for _, u := range m.Unpinned {
+			found := count(u.Objects, "object")
+			if u.LeftOut > 0 {
+				found += ", " + fmt.Sprint(u.LeftOut) + " left out"
+			}
+			t.row(u.Path, u.Ref, first(u.Error, found), when(u.Since))
+			some = true
+		}
+		if more := m.UnpinnedCount - len(m.Unpinned); more > 0 {
+			t.row("and "+fmt.Sprint(more)+" more", "", "", "")
+		}
+	}
+	if !some {
+		return nil
+	}
+	fmt.Fprintln(a.stdout)
 	return t.end()
 }
 

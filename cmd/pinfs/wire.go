@@ -10,17 +10,13 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/pinfs/pinfs/backends"
-	"github.com/pinfs/pinfs/backends/filestore"
-	"github.com/pinfs/pinfs/backends/s3store"
+	"github.com/pinfs/pinfs/backends/blobstore"
 	"github.com/pinfs/pinfs/manifest"
 	"github.com/pinfs/pinfs/registry"
 )
 
-// How many requests may be under way at once.
-const (
-	maxS3Requests = 128
-	maxFiles      = 64 // each an open file
-)
+// maxRequests is how many requests of one source may be under way at once.
+const maxRequests = 128
 
 // maxOutage is how long a command goes on while a source gives no answer at all.
 // Mounts have the patience of backends.RetryPolicy for each read.
@@ -31,33 +27,22 @@ func impatient(b *bar) backends.RetryPolicy {
 	return backends.RetryPolicy{MaxOutage: maxOutage, OnRetry: b.retrying}
 }
 
-// drivers is where every scheme gets its driver. The caller closes the result.
-func (a *app) drivers(c *cli.Context, retry backends.RetryPolicy) backends.Backend {
-	s3 := &lazy{open: func(ctx context.Context) (backends.Backend, error) { return s3store.New(ctx, s3Options(c, retry)) }}
-	mux := backends.NewMux(map[string]backends.Backend{
-		"s3":   backends.Wrap(s3, backends.Options{Retry: retry, Limit: maxS3Requests}),
-		"file": backends.Wrap(filestore.New(), backends.Options{Retry: retry, Limit: maxFiles}),
+// drivers is where every source gets its driver; copies tells where the contents
+// are that registries keep. The caller closes the result.
+func (a *app) drivers(c *cli.Context, retry backends.RetryPolicy, copies *blobstore.Finders) backends.Backend {
+	files := fileSource(c, retry)
+	mux := backends.NewMux(map[manifest.Source]backends.Backend{
+		manifest.SourceS3:    s3Source(c, retry),
+		manifest.SourceGCS:   gsSource(c, retry),
+		manifest.SourceHTTP:  httpSource(c, retry),
+		manifest.SourceFile:  files,
+		manifest.SourceAzure: azSource(c, retry),
+		manifest.SourceBlob:  blobstore.New(copies.Find, files),
 	})
 	if c.Bool(flagOffline) {
 		return &offline{mux}
 	}
 	return mux
-}
-
-func s3Options(c *cli.Context, retry backends.RetryPolicy) s3store.Options {
-	o := s3store.Options{
-		Endpoint:      c.String(flagS3Endpoint),
-		Region:        c.String(flagS3Region),
-		Anonymous:     c.Bool(flagS3Anonymous),
-		RequesterPays: c.Bool(flagS3Pays),
-		MaxConns:      maxS3Requests,
-		Retry:         retry,
-	}
-	if c.IsSet(flagS3PathStyle) {
-		style := c.Bool(flagS3PathStyle)
-		o.PathStyle = &style
-	}
-	return o
 }
 
 // registryURL is the registry to use, with an absolute path, so that a daemon in

@@ -2,23 +2,46 @@ package servers_test
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/pinfs/pinfs/integration/servers"
+	"github.com/pinfs/pinfs/integration/servers/share"
+	"github.com/pinfs/pinfs/testwarden"
+)
+
+// What the tests of this package share.
+var (
+	s3s   = servers.NewOnDemand(servers.StartS3Main)
+	minio = servers.NewOnDemand(servers.StartMinIOMain)
+	gcs   = servers.NewOnDemand(servers.StartGCSMain)
+	azure = servers.NewOnDemand(servers.StartAzureMain)
+	nginx = servers.NewOnDemand(servers.StartNginxMain)
 )
 
 // orphanEnv makes this test binary start a server, say where, and wait.
 const orphanEnv = "PINFS_TEST_ORPHAN"
 
 func TestMain(m *testing.M) {
+	if share.Asked() {
+		if err := share.Serve(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if os.Getenv(orphanEnv) == "" {
-		os.Exit(m.Run())
+		testwarden.Main()
+		os.Exit(run(m))
 	}
 	s, stop, err := servers.StartS3Main()
 	if err != nil {
@@ -27,15 +50,45 @@ func TestMain(m *testing.M) {
 	}
 	defer stop()
 	fmt.Println(s.Endpoint)
-	_, _ = os.Stdin.Read(make([]byte, 1)) // until killed, or the test is gone
+	_, _ = os.Stdin.Read(make([]byte, 1)) // until it is killed or the test is gone
+}
+
+// run runs the tests; 1 as well when a goroutine or a process is left behind.
+func run(m *testing.M) int {
+	code := m.Run()
+	for _, stop := range []func(){s3s.Stop, minio.Stop, gcs.Stop, azure.Stop, nginx.Stop} {
+		stop()
+	}
+	http.DefaultClient.CloseIdleConnections()
+	if err := errors.Join(goleak.Find(), leftBehind()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// leftBehind says which child processes this one still has.
+func leftBehind() error {
+	files, err := filepath.Glob("/proc/self/task/*/children")
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if pids, err := os.ReadFile(f); err == nil && len(pids) > 0 {
+			return fmt.Errorf("child processes are left behind: %s", pids)
+		}
+	}
+	return nil
 }
 
 // TestNoOrphan: a test binary that is killed takes its server with it.
 func TestNoOrphan(t *testing.T) {
 	tmp := t.TempDir()
-	cmd := exec.Command(os.Args[0])
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := testwarden.Command(ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), orphanEnv+"=1", "TMPDIR="+tmp)
-	cmd.Stderr = os.Stderr
+	cmd.Stderr = t.Output()
 	if _, err := cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +101,8 @@ func TestNoOrphan(t *testing.T) {
 	}
 	endpoint, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		t.Fatal(err)
+		cancel()
+		t.Fatalf("%v: %v", err, cmd.Wait())
 	}
 	health := strings.TrimSpace(endpoint) + "/health"
 	if !serves(health) {
@@ -66,7 +120,7 @@ func TestNoOrphan(t *testing.T) {
 }
 
 func serves(url string) bool {
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get(url)
+	resp, err := (&http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}).Get(url)
 	if err != nil {
 		return false
 	}

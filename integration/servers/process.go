@@ -16,14 +16,17 @@ import (
 )
 
 const (
-	readyDeadline = 30 * time.Second
+	readyDeadline = 90 * time.Second // a busy host of few cores starts Azurite in 25 s
 	stopDeadline  = 10 * time.Second
+	killDeadline  = 10 * time.Second
 	readyPause    = 10 * time.Millisecond
 	logTail       = 4 << 10 // bytes
 )
 
-// process is a server that runs as a child process. It is not for use by several
-// goroutines at once.
+// process is a server that runs as a child process, with its own children in a
+// process group of its own. It has no descriptor of the test binary: who waits for
+// the end of that one's output must not wait for a server. It is not for use by
+// several goroutines at once.
 type process struct {
 	name    string
 	command func() *exec.Cmd // a fresh one for each start
@@ -42,7 +45,8 @@ func (p *process) start() error {
 	}
 	defer log.Close()
 	cmd := p.command()
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = nil, log, log
+	cmd.WaitDelay = killDeadline
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := p.launch(cmd); err != nil {
 		return fmt.Errorf("start %s: %w", p.name, err)
@@ -101,8 +105,8 @@ func answers(ctx context.Context, client *http.Client, url string) bool {
 	return resp.StatusCode == http.StatusOK
 }
 
-// stop asks the process to end, and kills it when it does not. It may be called
-// again.
+// stop asks the process to end, and kills it when it does not; what it started and
+// left behind is killed. It may be called again.
 func (p *process) stop() error {
 	if p.cmd == nil || p.cmd.Process == nil {
 		return nil
@@ -110,18 +114,21 @@ func (p *process) stop() error {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	select {
 	case <-p.exited:
-		return nil
+		return p.kill()
 	case <-time.After(stopDeadline):
 	}
-	_ = p.cmd.Process.Kill()
-	<-p.exited
-	return fmt.Errorf("%s ignored TERM for %s and was killed", p.name, stopDeadline)
+	return errors.Join(fmt.Errorf("%s ignored TERM for %s and was killed", p.name, stopDeadline), p.kill())
 }
 
-// kill ends the process at once.
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill() // it may have ended
-	<-p.exited
+// kill ends the process and its children at once.
+func (p *process) kill() error {
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // all may have ended
+	select {
+	case <-p.exited:
+		return nil
+	case <-time.After(killDeadline):
+		return fmt.Errorf("%s (pid %d) is still there %s after KILL", p.name, p.cmd.Process.Pid, killDeadline)
+	}
 }
 
 // tail gives the end of the process' log.

@@ -1,48 +1,22 @@
 package servers
 
 import (
-	"context"
-	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
-
-// Fault is one thing that goes wrong with a response. The zero values of its
-// fields do nothing, so that a fault says only what it is about.
-type Fault struct {
-	// Match picks the requests that the fault hits; nil picks all.
-	Match func(*http.Request) bool
-	// Skip lets this many picked requests pass; then Times are hit, 0 being all.
-	Skip, Times int
-
-	// Delay is waited for before anything else happens.
-	Delay time.Duration
-	// Status answers at once, without asking the server; Code is the S3 error
-	// code in its body.
-	Status int
-	Code   string
-	// Header replaces fields of the answer's header.
-	Header http.Header
-	// Cut ends the connection after so many bytes of the body, Stall sends
-	// nothing more after them and waits until the client goes, Flip inverts the
-	// bits of the byte at that offset.
-	Cut, Stall, Flip *int64
-}
-
-// At gives an offset for Fault's fields.
-func At(n int64) *int64 { return &n }
 
 // FaultProxy is an HTTP proxy in front of one server that injects faults and
 // counts requests. It forwards Host as the client signed it. All methods may be
 // called from many goroutines at once.
 type FaultProxy struct {
+	// Endpoint has the path of the endpoint that is behind.
 	Endpoint string
+	// Dialect is how refusals look; to be set before the first request.
+	Dialect Dialect
 
 	target    *url.URL
 	server    *httptest.Server
@@ -76,7 +50,7 @@ func StartFaultProxy(t testing.TB, endpoint string) *FaultProxy {
 		transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64},
 	}
 	p.server = httptest.NewServer(p)
-	p.Endpoint = p.server.URL
+	p.Endpoint = p.server.URL + target.Path
 	t.Cleanup(func() {
 		close(p.done)
 		p.server.CloseClientConnections()
@@ -99,6 +73,9 @@ func (p *FaultProxy) Heal() {
 	defer p.mu.Unlock()
 	p.faults = nil
 }
+
+// Quiet ends the idle connections to the server.
+func (p *FaultProxy) Quiet() { p.transport.CloseIdleConnections() }
 
 // Count gives how many requests match picked came, hit by a fault or not; match
 // sees the method and the path with its query.
@@ -168,27 +145,39 @@ func (p *FaultProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !p.pause(r.Context(), f.Delay) {
 		return
 	}
-	if f.Status != 0 {
-		refuse(w, r, f)
-		return
+	switch {
+	case f.Reset:
+		panic(http.ErrAbortHandler)
+	case f.Silent:
+		p.waitGone(r.Context())
+	case f.Status != 0:
+		p.Dialect.refuse(w, r, f)
+	default:
+		p.pass(w, r, f)
 	}
-	resp, err := p.transport.RoundTrip(p.outgoing(r))
+}
+
+// pass asks the server and damages its answer.
+func (p *FaultProxy) pass(w http.ResponseWriter, r *http.Request, f *Fault) {
+	resp, err := p.transport.RoundTrip(p.outgoing(r, f))
 	if err != nil {
 		panic(http.ErrAbortHandler) // the server is gone: so is the proxy's answer
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode >= http.StatusMultipleChoices || r.Method == http.MethodHead {
+		f = &Fault{Header: f.Header}
+	}
+	body := misframe(resp, f)
 	for name, values := range resp.Header {
 		w.Header()[name] = values
 	}
-	for name, values := range f.Header {
-		w.Header()[name] = values
-	}
+	f.setHeader(w.Header())
 	w.WriteHeader(resp.StatusCode)
-	p.send(r.Context(), w, &counted{resp.Body, p}, f)
+	p.send(r.Context(), w, &counted{body, p}, f)
 }
 
 // outgoing is r with its path byte for byte and its Host as it was signed.
-func (p *FaultProxy) outgoing(r *http.Request) *http.Request {
+func (p *FaultProxy) outgoing(r *http.Request, f *Fault) *http.Request {
 	out := r.Clone(r.Context())
 	path, query, _ := strings.Cut(r.RequestURI, "?")
 	out.URL = &url.URL{Scheme: p.target.Scheme, Host: p.target.Host, Opaque: path, RawQuery: query}
@@ -196,84 +185,8 @@ func (p *FaultProxy) outgoing(r *http.Request) *http.Request {
 	if r.ContentLength == 0 {
 		out.Body = nil
 	}
+	if f.Whole {
+		out.Header.Del("Range")
+	}
 	return out
-}
-
-// pause waits; false when the client or the proxy went away meanwhile.
-func (p *FaultProxy) pause(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return true
-	}
-	select {
-	case <-time.After(d):
-		return true
-	case <-ctx.Done():
-	case <-p.done:
-	}
-	return false
-}
-
-// send copies the body with the faults that are in it.
-func (p *FaultProxy) send(ctx context.Context, w http.ResponseWriter, body io.Reader, f *Fault) {
-	if f.Flip != nil {
-		body = &flipper{r: body, at: *f.Flip}
-	}
-	end := f.Cut
-	if end == nil {
-		end = f.Stall
-	}
-	if end == nil {
-		_, _ = io.Copy(w, body)
-		return
-	}
-	_, _ = io.CopyN(w, body, *end)
-	_ = http.NewResponseController(w).Flush()
-	if f.Cut != nil {
-		panic(http.ErrAbortHandler)
-	}
-	select {
-	case <-ctx.Done():
-	case <-p.done:
-	}
-}
-
-// refuse answers as S3 does when it refuses.
-func refuse(w http.ResponseWriter, r *http.Request, f *Fault) {
-	for name, values := range f.Header {
-		w.Header()[name] = values
-	}
-	w.Header().Set("Content-Type", "application/xml")
-	w.WriteHeader(f.Status)
-	if r.Method != http.MethodHead {
-		fmt.Fprintf(w, "<?xml version=\"1.0\"?>\n<Error><Code>%s</Code><Message>injected</Message></Error>", f.Code)
-	}
-}
-
-// flipper inverts the byte at offset at.
-type flipper struct {
-	r  io.Reader
-	at int64
-}
-
-func (f *flipper) Read(p []byte) (int, error) {
-	n, err := f.r.Read(p)
-	if f.at >= 0 && f.at < int64(n) {
-		p[f.at] ^= 0xff
-	}
-	f.at -= int64(n)
-	return n, err
-}
-
-// counted counts what is read.
-type counted struct {
-	r io.Reader
-	p *FaultProxy
-}
-
-func (c *counted) Read(b []byte) (int, error) {
-	n, err := c.r.Read(b)
-	c.p.mu.Lock()
-	defer c.p.mu.Unlock()
-	c.p.traffic.Bytes += int64(n)
-	return n, err
 }

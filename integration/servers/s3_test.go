@@ -12,9 +12,14 @@ import (
 	"github.com/pinfs/pinfs/integration/servers"
 )
 
-// TestS3 checks that the server is one: versions, parts, deletes, a restart.
+// TestS3 checks that both servers are one: versions, parts, deletes, a restart.
 func TestS3(t *testing.T) {
-	srv := servers.StartS3(t)
+	for name, start := range map[string]func(testing.TB) *servers.S3{"versitygw": servers.StartS3, "minio": servers.StartMinIO} {
+		t.Run(name, func(t *testing.T) { testS3(t, start(t)) })
+	}
+}
+
+func testS3(t *testing.T, srv *servers.S3) {
 	srv.CreateBucket(t, "bucket", true)
 	etag1, v1 := srv.Put(t, "bucket", "dir/a", []byte("one"))
 	etag2, v2 := srv.Put(t, "bucket", "dir/a", []byte("two"))
@@ -55,11 +60,17 @@ func get(t *testing.T, srv *servers.S3, bucket, key, version string) string {
 }
 
 func TestAllowPublic(t *testing.T) {
-	srv := servers.StartS3(t)
-	srv.CreateBucket(t, "open", true)
-	srv.CreateBucket(t, "shut", true)
-	srv.AllowPublic(t, "open")
-	for bucket, want := range map[string]int{"open": 200, "shut": 403} {
+	for name, srv := range map[string]*servers.S3{"versitygw": s3s.Get(t), "minio": minio.Get(t)} {
+		t.Run(name, func(t *testing.T) { testAllowPublic(t, srv) })
+	}
+}
+
+func testAllowPublic(t *testing.T, srv *servers.S3) {
+	open, shut := fresh("open"), fresh("shut")
+	srv.CreateBucket(t, open, true)
+	srv.CreateBucket(t, shut, true)
+	srv.AllowPublic(t, open)
+	for bucket, want := range map[string]int{open: 200, shut: 403} {
 		srv.Put(t, bucket, "a", []byte("x"))
 		resp, err := http.Get(srv.Endpoint + "/" + bucket + "/a")
 		if err != nil {

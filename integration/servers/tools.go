@@ -11,6 +11,19 @@ import (
 
 // tool gives the path of a program that tools.sh built.
 func tool(name, version string) (string, error) {
+	dir, err := toolDir(name, version)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, name)
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("%s is missing: run integration/tools.sh install test (%w)", name, err)
+	}
+	return path, nil
+}
+
+// toolDir gives the directory where tools.sh keeps one version of a program.
+func toolDir(name, version string) (string, error) {
 	dir := os.Getenv("PINFS_TOOLS")
 	if dir == "" {
 		cache, err := os.UserCacheDir()
@@ -19,11 +32,7 @@ func tool(name, version string) (string, error) {
 		}
 		dir = filepath.Join(cache, "pinfs-tools")
 	}
-	path := filepath.Join(dir, name+"-"+version, name)
-	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("%s is missing: run integration/tools.sh install test (%w)", name, err)
-	}
-	return path, nil
+	return filepath.Join(dir, name+"-"+version), nil
 }
 
 // dataDir makes a temporary directory on a file system that keeps user xattrs,

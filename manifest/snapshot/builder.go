@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/pinfs/pinfs/manifest"
+	"github.com/pinfs/pinfs/manifest/chunks"
 )
 
 const (
@@ -35,6 +36,7 @@ type Builder struct {
 	meta     []byte
 	prefixes *prefixTable // provisional numbers, in the order of Add
 	sorter   *sorter
+	chunks   *chunkStore
 	rec      []byte // reused by Add
 	state    error  // why it takes nothing more
 }
@@ -55,13 +57,14 @@ func NewBuilder(o BuilderOptions) (*Builder, error) {
 	o.MemoryBytes = max(o.MemoryBytes, minMemory)
 	return &Builder{
 		o: o, meta: meta, prefixes: newPrefixTable(),
-		sorter: newSorter(o.TempDir, int(o.MemoryBytes/2)),
+		sorter: newSorter(o.TempDir, int(o.MemoryBytes/2)), chunks: newChunkStore(o.TempDir, int(o.MemoryBytes/8)),
 	}, nil
 }
 
 // Add takes an entry; e is not kept. A path that breaks CheckPath, a size below
-// SizeUnknown and an extra that is no JSON are KindInvalid, an entry of more than
-// 16 MiB is KindLimit; the builder can go on after these. A failed spill is final.
+// SizeUnknown, an extra that is no JSON and chunks that are not Valid are
+// KindInvalid, an entry of more than 16 MiB (without its chunks) is KindLimit; the
+// builder can go on after these. A failed spill is final.
 func (b *Builder) Add(e manifest.Entry) error {
 	if b.state != nil {
 		return fmt.Errorf("add entry: %w", b.state)
@@ -72,11 +75,19 @@ func (b *Builder) Add(e manifest.Entry) error {
 	if e.Size < manifest.SizeUnknown {
 		return invalid(e.Path, fmt.Sprintf("its size is %d", e.Size))
 	}
-	rec, err := appendRecord(b.rec[:0], &e, b.o.Meta.ExactSizes, b.prefixes)
+	if err := chunks.Valid(e.Chunks, e.Size); err != nil {
+		bad := invalid(e.Path, "its chunk digests can't be kept")
+		bad.Err = err
+		return bad
+	}
+	rec, err := appendRecord(b.rec[:0], &e, b.o.Meta.ExactSizes, b.prefixes, b.chunks.end())
 	if err != nil {
 		return err
 	}
-	if err := b.sorter.add(rec); err != nil {
+	if err = b.chunks.add(e.Chunks.Digests); err == nil {
+		err = b.sorter.add(rec)
+	}
+	if err != nil {
 		b.state = err
 		return fmt.Errorf("add entry: %w", err)
 	}
@@ -116,6 +127,7 @@ func (b *Builder) build(ctx context.Context, path string) (Summary, error) {
 	sp := newSpool(b.o.TempDir, limit)
 	defer sp.Close()
 	t := newTree(out, sp, b.prefixes.list, b.o.AllowShadowed)
+	t.chunks = b.chunks
 	sum, err := b.write(ctx, t, src)
 	if err != nil {
 		out.abort()
@@ -148,5 +160,5 @@ func (b *Builder) Close() error {
 	if b.state == nil {
 		b.state = errSpent
 	}
-	return b.sorter.Close()
+	return errors.Join(b.sorter.Close(), b.chunks.Close())
 }

@@ -127,33 +127,25 @@ func (c *cursor) appendDigest(b []byte) (out []byte, err error) {
 	return b, nil
 }
 
-// digest computes the artifact digest.
-func (s *Snapshot) digest(ctx context.Context) (string, error) {
-	h := manifest.NewHasher()
+// tell gives all files to t.
+func (s *Snapshot) tell(ctx context.Context, t *teller) error {
 	c := newCursor(s)
-	var digest []byte
 	for i := 0; ; i++ {
 		if i%4096 == 0 && ctx.Err() != nil {
-			return "", ctx.Err()
+			return ctx.Err()
 		}
 		if i%(1<<20) == 0 {
 			// What was read needs not count as memory of this process.
 			if err := unix.Madvise(s.data, unix.MADV_DONTNEED); err != nil {
-				return "", err
+				return err
 			}
 		}
 		ok, err := c.next()
-		if err != nil {
-			return "", err
+		if !ok || err != nil {
+			return err
 		}
-		if !ok {
-			return h.Sum(), nil
-		}
-		if digest, err = c.appendDigest(digest[:0]); err != nil {
-			return "", err
-		}
-		if err := h.Add(string(c.path), string(digest)); err != nil {
-			return "", err
+		if err := t.file(c); err != nil {
+			return err
 		}
 	}
 }

@@ -79,7 +79,13 @@ func variety() []manifest.Entry {
 	for i := range 8 {
 		list = append(list, s3Entry(fmt.Sprintf("train/%d.png", i), i))
 	}
-	return list
+	for i, size := range []int64{64 << 10, 128 << 10, 8 << 20} {
+		e := s3Entry(fmt.Sprintf("chunked/%d", i), i)
+		e.Size = 300_000
+		e.Chunks = chunksOf(e.Size, size, uint64(i))
+		list = append(list, e)
+	}
+	return append(list, manifest.Entry{Path: "chunked/empty", Digest: "d", Ref: "http://h/e", Chunks: chunksOf(0, 64<<10, 0)})
 }
 
 // small builds a snapshot of variety and gives its bytes and what it says.
@@ -233,7 +239,7 @@ func TestForged(t *testing.T) {
 	raw, _ := small(t)
 	path := filepath.Join(t.TempDir(), "forged")
 	for i := range raw {
-		if i >= 128+32*7 && i < 4092 {
+		if i >= 128+32*8 && i < 4092 {
 			continue // the part of page 0 that holds nothing
 		}
 		for _, mask := range []byte{0x01, 0x80, 0xff} {

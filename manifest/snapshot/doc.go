@@ -14,11 +14,12 @@
 //     are replaced by rename, never written in place.
 //   - Nothing handed out points into the mapping.
 //   - A Snapshot may be used by many goroutines; it has no locks, only an atomic
-//     bitmap of the chunks that were checked. Close must come after the last call
+//     bitmap of the chunks that were checked, and atomic pointers to the chunk
+//     digests that were asked for last. Close must come after the last call
 //     and the last step of an iterator: that is the caller's duty.
 //   - A Builder belongs to one goroutine. Its spill files have no name: they are
 //     unlinked as soon as they are open, so even kill -9 leaves nothing of them. It
-//     holds at most four descriptors.
+//     holds at most five descriptors.
 //
 // # The file
 //
@@ -41,7 +42,9 @@
 //	  72  u32 CRC32C of the section of CRCs
 //	  76  u32 number of sections: at most 123
 //	  80  16  artifact digest (MD5, see manifest.Hasher)
-//	  96  32  0
+//	  96  16  pins (see pins.go); 0 when there are none
+//	 112  u64 unpinned files, see Summary
+//	 120  8   0
 //	 128  32 each: the sections, in the order of the file:
 //	          0  u32 kind
 //	          4  u32 flags: bit 0 = optional: a reader that does not know the
@@ -60,6 +63,8 @@
 //	            then the text; n ≤ 65,536, text ≤ 16 MiB. In the order of their
 //	            first use by the blobs; when full, references are kept whole
 //	5 meta      JSON of Meta, keys sorted, at most 1 MiB
+//	7 chunks    digests of the chunks of files, below. Optional, and only there when
+//	            a file has some
 //	6 CRCs      u32 CRC32C of each chunk; the last section, ends with the file.
 //	            Chunk k is the bytes from k × 65536 up to (k+1) × 65536, chunk 0
 //	            without page 0, the last one only up to this section
@@ -75,7 +80,7 @@
 //	16  u40 offset of the name in its section
 //	21  u8  length of the name; 0 only for the root
 //	22  u8  flags: 1 directory, 2 shadowed, 4 size not known (by Node's rule),
-//	        8 the time is known
+//	        8 the time is known, 16 it is in the section of chunks
 //	23  u8  0
 //	24  u32 index of the parent; the root is its own
 //	28  u32 length of the blob | directories: number of subdirectories
@@ -103,6 +108,15 @@
 //	    1 bit  always 1: zeros are no blob
 //	then the fields in the order of the bits.
 //
+// A file in the section of chunks, 48 bytes, in the order of the nodes; behind the
+// last of them come the digests, in the same order:
+//
+//	 0  u32 index of the node
+//	 4  u8  log2 of the size of a chunk; its number of chunks follows from its size
+//	 5  3   0
+//	 8  u64 offset of its digests, from the first one
+//	16  32  ID, see manifest.Chunks
+//
 // # How it is built
 //
 // Entries are sorted by path in the order of components ('/' below all other
@@ -110,7 +124,9 @@
 // with a bounded fan-in. One pass over the sorted entries writes the blobs and
 // hands each node to the stream of its depth. Directories of one depth are closed
 // in the order they were opened, so their counts are one more stream a depth; the
-// streams of all depths end to end are the nodes in breadth-first order. A last
+// streams of all depths end to end are the nodes in breadth-first order. Chunk
+// digests go to a spool of their own as they come, and are copied from there once
+// the nodes have their numbers: no record of the sort holds them. A last
 // walk over the mapped result gives the artifact digest, whose order is that of
 // whole paths: there directory "a" comes after "a-b" and "a.txt".
 package snapshot

@@ -99,7 +99,10 @@ func (s *Snapshot) entry(n *Node, path []byte) (manifest.Entry, error) {
 	if r.bad || len(r.b) != 0 {
 		return manifest.Entry{}, s.badBlob()
 	}
-	return e, nil
+	if n.chunked {
+		e.Chunks, err = s.chunks(n.Index, e.Size)
+	}
+	return e, err
 }
 
 // ref reads a reference in its two parts.

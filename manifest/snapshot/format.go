@@ -15,6 +15,7 @@ const (
 	chunkShift   = 16
 	chunkSize    = 1 << chunkShift
 	nodeSize     = 40
+	chunkedSize  = 48
 	sectionSize  = 32
 	sectionStart = 128
 	crcOffset    = pageSize - 4
@@ -37,6 +38,7 @@ const (
 	sectionPrefixes
 	sectionMeta
 	sectionCRCs
+	sectionChunks // optional
 	knownSections // one past the last
 )
 
@@ -48,6 +50,7 @@ const (
 	flagShadowed
 	flagUnknownSize
 	flagTime
+	flagChunks
 )
 
 // span is where a section lies.
@@ -59,6 +62,7 @@ type header struct {
 	nodes  uint64
 	totals Summary
 	digest [16]byte
+	pins   [pinsSize]byte // zero: none
 	crcCRC uint32
 	// sections by kind; those a reader does not know are left out.
 	sections [knownSections]span
@@ -84,9 +88,14 @@ func (h *header) encode(order []int) []byte {
 	le.PutUint32(p[72:], h.crcCRC)
 	le.PutUint32(p[76:], uint32(len(order)))
 	copy(p[80:], h.digest[:])
+	copy(p[96:], h.pins[:])
+	le.PutUint64(p[112:], uint64(h.totals.Unpinned))
 	for i, kind := range order {
 		s := p[sectionStart+i*sectionSize:]
 		le.PutUint32(s, uint32(kind))
+		if kind == sectionChunks {
+			le.PutUint32(s[4:], sectionOptional)
+		}
 		le.PutUint64(s[8:], h.sections[kind].off)
 		le.PutUint64(s[16:], h.sections[kind].length)
 		le.PutUint64(s[24:], h.sections[kind].count)
@@ -109,10 +118,11 @@ func decodeHeader(p []byte, size uint64) (*header, *manifest.Error) {
 	}
 	h := &header{
 		size: le.Uint64(p[16:]), nodes: le.Uint64(p[24:]), crcCRC: le.Uint32(p[72:]),
-		digest: [16]byte(p[80:96]),
+		digest: [16]byte(p[80:96]), pins: [pinsSize]byte(p[96:112]),
 		totals: Summary{
 			Files: int64(le.Uint64(p[32:])), Dirs: int64(le.Uint64(p[40:])), Bytes: int64(le.Uint64(p[48:])),
 			Shadowed: int64(le.Uint64(p[56:])), UnknownSizes: int64(le.Uint64(p[64:])),
+			Unpinned: int64(le.Uint64(p[112:])),
 		},
 	}
 	if h.size != size {
@@ -150,7 +160,7 @@ func (h *header) decodeSections(p []byte) *manifest.Error {
 // check sees that the sections fit together. It reads none of them.
 func (h *header) check() *manifest.Error {
 	for kind := 1; kind < knownSections; kind++ {
-		if h.sections[kind].off == 0 {
+		if h.sections[kind].off == 0 && kind != sectionChunks {
 			return corrupt("a section is missing")
 		}
 	}
@@ -166,9 +176,11 @@ func (h *header) check() *manifest.Error {
 		return corrupt("the number of prefixes is wrong")
 	case h.sections[sectionMeta].length > maxMeta:
 		return corrupt("the section meta is too long")
+	case !goodChunked(h.sections[sectionChunks]):
+		return corrupt("the number of files with chunk digests is wrong")
 	}
-	for kind := 1; kind < sectionCRCs; kind++ {
-		if s := h.sections[kind]; s.off+s.length > crcs.off {
+	for kind := 1; kind < knownSections; kind++ {
+		if s := h.sections[kind]; kind != sectionCRCs && s.off+s.length > crcs.off {
 			return corrupt("a section has no checksums")
 		}
 	}

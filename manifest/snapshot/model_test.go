@@ -121,6 +121,11 @@ func drawExtra(t *rapid.T, digest string) map[string]any {
 			"2024-01-01T00:00:00.0000000Z", strings.Repeat("v", 255), strings.Repeat("v", 256),
 		}).Draw(t, "version")
 	}
+	if rapid.Bool().Draw(t, "pins?") {
+		m["lastModified"] = rapid.SampledFrom([]any{"Sat, 28 Nov 2026 10:00:00 GMT", "", json.Number("1")}).Draw(t, "modified")
+		m["source"] = rapid.SampledFrom([]any{"s3://b/k", "", nil}).Draw(t, "source")
+		m["checksums"] = rapid.SampledFrom([]any{map[string]any{"crc32c": "00000000"}, map[string]any{"crc32c": "0"}, "x"}).Draw(t, "sums")
+	}
 	if rapid.Bool().Draw(t, "rest?") {
 		m["x"] = map[string]any{"deep": []any{"<&>\u2028", json.Number("1e400"), true, nil, map[string]any{}}}
 	}
@@ -131,7 +136,10 @@ func drawEntry(t *rapid.T) manifest.Entry {
 	e := manifest.Entry{Path: drawPath(t)}
 	e.Ref = drawRef(t, e.Path)
 	e.Digest = drawDigest(t, e.Ref)
-	e.Size = rapid.SampledFrom([]int64{0, 1, manifest.SizeUnknown, math.MaxInt64, 12345}).Draw(t, "size")
+	e.Size = rapid.SampledFrom([]int64{0, 1, manifest.SizeUnknown, math.MaxInt64, 12345, 3<<20 + 1, 230 << 20}).Draw(t, "size")
+	if e.Size >= 0 && e.Size < 1<<40 && rapid.IntRange(0, 2).Draw(t, "chunks?") == 0 {
+		e.Chunks = chunksOf(e.Size, rapid.SampledFrom([]int64{64 << 10, 1 << 20, 8 << 20}).Draw(t, "chunk"), rapid.Uint64Range(0, 3).Draw(t, "seed"))
+	}
 	e.ModTime = rapid.SampledFrom([]time.Time{
 		{}, time.Unix(0, 0), time.Unix(1700000000, 5), time.Unix(-1, 0), time.Date(1600, 1, 2, 3, 4, 5, 6, time.UTC),
 		time.Date(9999, 1, 2, 3, 4, 5, 6, time.FixedZone("x", 3600)), time.Unix(0, math.MaxInt64), time.Unix(0, math.MinInt64),
@@ -260,7 +268,7 @@ func checkReadDir(t fataler, s *snapshot.Snapshot, dir snapshot.Node) {
 
 func (m model) checkFile(t fataler, s *snapshot.Snapshot, n snapshot.Node, e manifest.Entry) {
 	size := e.Size
-	if size == 0 && e.Ref != "" && !s.Meta().ExactSizes {
+	if size == 0 && e.Ref != "" && !s.Meta().ExactSizes && e.Chunks.Size == 0 {
 		size = manifest.SizeUnknown
 	}
 	o := must[manifest.Object](t)(s.Object(n.Index))
@@ -398,13 +406,17 @@ func (m model) checkSummary(t fataler, s *snapshot.Snapshot, built snapshot.Summ
 		if m.isDir(p) {
 			want.Shadowed++
 		}
-		if e.Size == manifest.SizeUnknown || e.Size == 0 && e.Ref != "" && !s.Meta().ExactSizes {
+		if e.Digest == e.Ref && manifest.SourceOf(e.Ref) != manifest.SourceNone && e.Ref != "" && e.Object().Pin.Kind == manifest.PinNone {
+			want.Unpinned++
+		}
+		if e.Size == manifest.SizeUnknown || e.Size == 0 && e.Ref != "" && !s.Meta().ExactSizes && e.Chunks.Size == 0 {
 			want.UnknownSizes++
 		} else {
 			want.Bytes += min(e.Size, math.MaxInt64-want.Bytes)
 		}
 	}
 	want.Digest = h.Sum()
+	want.Pins = m.pins(paths)
 	if got := s.Summary(); got != want {
 		t.Fatalf("summary: got %+v, want %+v", got, want)
 	}

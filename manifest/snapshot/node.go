@@ -37,6 +37,8 @@ type Node struct {
 
 	blob   uint64 // offset
 	length uint32 // of the blob
+	// chunked: the section of chunks has it.
+	chunked bool
 }
 
 // Node gives node i. KindInvalid when there is none, KindCorrupt.
@@ -173,6 +175,7 @@ func (s *Snapshot) fileNode(r []byte, n *Node) {
 		n.Size = manifest.SizeUnknown
 	}
 	n.ModTime = int64(le.Uint64(r[8:]))
+	n.chunked = r[22]&flagChunks != 0
 	n.length, n.blob = le.Uint32(r[28:]), le.Uint64(r[32:])
 }
 

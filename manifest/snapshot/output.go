@@ -141,14 +141,15 @@ func (o *output) finish(ctx context.Context) (Summary, error) {
 		return Summary{}, err
 	}
 	sum := o.h.totals
-	sum.Digest = digest
+	sum.Digest, sum.Pins = digest, o.h.pinsText()
 	if sum.SHA256, err = hashFile(ctx, o.f, int64(o.h.size)); err != nil {
 		return Summary{}, err
 	}
 	return sum, o.seal()
 }
 
-// digest walks the snapshot as its readers will.
+// digest walks the snapshot as its readers will, and notes in the header what is
+// to be said of its pins.
 func (o *output) digest(ctx context.Context) (string, error) {
 	s, err := mapFile(o.f, o.h.size)
 	if err != nil {
@@ -159,7 +160,12 @@ func (o *output) digest(ctx context.Context) (string, error) {
 	if err := s.loadCRCs(); err != nil {
 		return "", err
 	}
-	return s.digest(ctx)
+	t := newTeller()
+	if err := s.tell(ctx, t); err != nil {
+		return "", err
+	}
+	o.h.pins, o.h.totals.Unpinned = t.pins(), t.unpinned
+	return t.digest.Sum(), nil
 }
 
 func (o *output) seal() error {

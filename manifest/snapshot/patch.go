@@ -17,7 +17,13 @@ func (t *tree) finish(ctx context.Context) error {
 	if err := t.writeNames(ctx); err != nil {
 		return err
 	}
-	return t.out.section(sectionPrefixes, uint64(len(t.refs.table.list)), t.refs.table.section())
+	if err := t.out.section(sectionPrefixes, uint64(len(t.refs.table.list)), t.refs.table.section()); err != nil {
+		return err
+	}
+	if t.chunked == 0 {
+		return nil
+	}
+	return t.writeChunks(ctx)
 }
 
 // writeNodes writes the nodes level by level. What a node lacks is known now:

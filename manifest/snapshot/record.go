@@ -17,13 +17,19 @@ import (
 //	u16 length of the key, the key: the path with 0 for '/', so that the order of
 //	    bytes is that of components (no path holds a 0)
 //	u8  flags of the node; i64 size; i64 when modified
+//	with flagChunks: u64 place of the digests in the builder's store, u64 their
+//	    length, u8 log2 of the size of a chunk, 32 bytes ID
 //	u16 flags of the blob
 //	with refPath, refTail: uvarint number of the prefix + 1; or 0 and its text,
 //	    when the builder's table is full
 //	the rest of the blob as it will be
 type record []byte
 
-const recordHead = 6
+const (
+	recordHead    = 6
+	nodeFields    = 1 + 8 + 8
+	chunkedFields = 8 + 8 + 1 + 32
+)
 
 func (r record) key() []byte {
 	return r[recordHead : recordHead+int(binary.LittleEndian.Uint16(r[4:]))]
@@ -43,8 +49,8 @@ func (r record) path() string {
 	return string(p)
 }
 
-// appendRecord encodes e behind b.
-func appendRecord(b []byte, e *manifest.Entry, exact bool, prefixes *prefixTable) ([]byte, error) {
+// appendRecord encodes e behind b. The digests of its chunks go to the place at.
+func appendRecord(b []byte, e *manifest.Entry, exact bool, prefixes *prefixTable, at int64) ([]byte, error) {
 	le := binary.LittleEndian
 	start := len(b)
 	b = append(b, 0, 0, 0, 0)
@@ -62,6 +68,10 @@ func appendRecord(b []byte, e *manifest.Entry, exact bool, prefixes *prefixTable
 	b = append(b, flags)
 	b = le.AppendUint64(b, uint64(e.Size))
 	b = le.AppendUint64(b, uint64(ns))
+	if e.Chunks.Size > 0 {
+		b[len(b)-nodeFields] |= flagChunks
+		b = appendChunked(b, e.Chunks, at)
+	}
 	blob := len(b)
 	b, err := appendBlob(b, e, prefixes)
 	if err != nil {
@@ -115,9 +125,10 @@ func nodeTime(e *manifest.Entry) (int64, byte) {
 }
 
 // sizeUnknown: the manifest does not tell e's size. 0 means nothing for a
-// reference, unless sizes are exact or the digest is the MD5 of no bytes.
+// reference, unless sizes are exact, somebody hashed it, or the digest is the MD5
+// of no bytes.
 func sizeUnknown(e *manifest.Entry, exact bool) bool {
-	if e.Size != 0 {
+	if e.Size != 0 || e.Chunks.Size > 0 {
 		return e.Size == manifest.SizeUnknown
 	}
 	empty := md5.Sum(nil)

@@ -32,6 +32,14 @@ type Summary struct {
 	Shadowed int64
 	// UnknownSizes are the files whose size the manifest does not tell.
 	UnknownSizes int64
+	// Pins is a hash, in hex, over what is recorded beside the digests and changes
+	// what is read or how it is checked; pins.go says what. Empty when there is no
+	// such thing, as with most manifests, and from snapshots made before it was
+	// there. Versions of one artifact are the same when Digest and Pins are.
+	Pins string
+	// Unpinned are the references whose digest is the URI itself and that nothing
+	// pins, of sources that can be read: they can be looked at later.
+	Unpinned int64
 }
 
 // Snapshot is an open snapshot. It may be used by many goroutines; none may be
@@ -44,6 +52,7 @@ type Snapshot struct {
 	// checked has a bit for each chunk whose CRC was found right.
 	checked []atomic.Uint64
 	crcs    []byte // the section, checked by loadCRCs
+	recent  recentChunks
 }
 
 var _ io.Closer = (*Snapshot)(nil)
@@ -140,6 +149,7 @@ func (s *Snapshot) Meta() Meta { return s.meta }
 func (s *Snapshot) Summary() Summary {
 	sum := s.h.totals
 	sum.Digest = hex.EncodeToString(s.h.digest[:])
+	sum.Pins = s.h.pinsText()
 	return sum
 }
 

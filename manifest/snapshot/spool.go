@@ -149,3 +149,22 @@ func (r *streamReader) Read(p []byte) (int, error) {
 	r.off += int64(n)
 	return n, nil
 }
+
+// readAt fills p from off on. s must not be written any more.
+func (s *stream) readAt(p []byte, off int64) error {
+	for _, x := range s.spilled {
+		if off < x.length && len(p) > 0 {
+			part := p[:min(int64(len(p)), x.length-off)]
+			if _, err := s.sp.file.ReadAt(part, x.off+off); err != nil {
+				return fmt.Errorf("read what was spilled: %w", err)
+			}
+			p, off = p[len(part):], x.length
+		}
+		off -= x.length
+	}
+	if off+int64(len(p)) > int64(len(s.buf)) && len(p) > 0 {
+		return io.ErrUnexpectedEOF
+	}
+	copy(p, s.buf[min(off, int64(len(s.buf))):])
+	return nil
+}

@@ -26,6 +26,8 @@ type tree struct {
 	blobEnd  uint64
 	nodes    uint64
 	totals   Summary
+	chunks   *chunkStore
+	chunked  uint64 // files with chunks
 }
 
 // level is one depth: its nodes as they will be, but for what is known only at
@@ -33,6 +35,7 @@ type tree struct {
 type level struct {
 	nodes, names, counts *stream
 	n                    uint64
+	chunked              *stream // files with chunks, see chunkstore.go; nil: none yet
 }
 
 type openDir struct {
@@ -187,10 +190,17 @@ func (t *tree) emitFile(rec record, depth int, parent uint32, name []byte, shado
 	var node [nodeSize]byte
 	copy(node[:16], tail[1:17])
 	node[22] = tail[0]
+	rest := tail[nodeFields:]
+	if tail[0]&flagChunks != 0 {
+		if err := t.addChunked(depth, rest[:chunkedFields]); err != nil {
+			return err
+		}
+		rest = rest[chunkedFields:]
+	}
 	if shadowed {
 		node[22] |= flagShadowed
 	}
-	blob, err := t.refs.appendFinal(t.blob[:0], rec.key(), tail[17:])
+	blob, err := t.refs.appendFinal(t.blob[:0], rec.key(), rest)
 	if err != nil {
 		return err
 	}

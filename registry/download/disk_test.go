@@ -2,10 +2,10 @@ package download_test
 
 import (
 	"context"
+	"crypto/md5"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -18,6 +18,7 @@ import (
 	"github.com/pinfs/pinfs/manifest"
 	"github.com/pinfs/pinfs/manifest/snapshot"
 	"github.com/pinfs/pinfs/registry/download"
+	"github.com/pinfs/pinfs/testwarden"
 )
 
 // fullEnv holds the directory when the test binary runs as TestFullDisk's child.
@@ -28,9 +29,10 @@ const fullEnv = "PINFS_DOWNLOAD_TEST_FULL"
 func TestFullDisk(t *testing.T) {
 	self, err := os.Executable()
 	must(t, err)
-	c := exec.CommandContext(t.Context(), self)
+	c := testwarden.Command(t.Context(), self)
 	c.Env = append(os.Environ(), fullEnv+"="+t.TempDir())
 	c.SysProcAttr = &syscall.SysProcAttr{
+		Setpgid:     true,
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
@@ -67,8 +69,10 @@ func fullDisk(dir string, sizes []int) error {
 	}
 	for i, size := range sizes {
 		key := fmt.Sprint("b/", i)
-		mem.Put(key, []byte(random(size)))
-		if err := b.Add(manifest.Entry{Path: fmt.Sprint(i), Ref: "mem://" + key, Digest: "mem://" + key, Size: int64(size)}); err != nil {
+		data := []byte(random(size))
+		mem.Put(key, data)
+		etag := fmt.Sprintf("%x", md5.Sum(data))
+		if err := b.Add(manifest.Entry{Path: fmt.Sprint(i), Ref: "mem://" + key, Digest: etag, Size: int64(size)}); err != nil {
 			return err
 		}
 	}

@@ -4,7 +4,7 @@
 // # Get
 //
 // Each file is fetched at its pin into a temporary file beside its place,
-// ".pinfs-<hash of the path>.part", checked (length; every checksum that the
+// ".pinfs-<hash of the path>.part", checked (length; chunks; every checksum that the
 // manifest records or the source vouches for), and renamed. So a file under its
 // name is whole and right, also after a kill; a Get that is repeated fetches only
 // what is missing or can't be checked, and takes over what a killed one left.
@@ -14,6 +14,14 @@
 // What fails for one file does not stop the others, but for a full or read-only
 // disk and the end of the context. Nothing is synced to disk: after a power loss
 // the repeated Get checks contents.
+//
+// # Verify
+//
+// Verify says for each file what was compared. Without Read nothing but files is
+// read: the source tells whether the pinned version is there, and its checksums,
+// which are held against the recorded ones. With Read each content is streamed and
+// compared with one thing: its chunks, else the strongest recorded checksum, else
+// one that the source tells, else the length.
 //
 // # Bounds
 //

@@ -27,6 +27,7 @@ import (
 	"github.com/pinfs/pinfs/registry"
 	"github.com/pinfs/pinfs/registry/download"
 	"github.com/pinfs/pinfs/registry/publish"
+	"github.com/pinfs/pinfs/testwarden"
 )
 
 func TestMain(m *testing.M) {
@@ -36,6 +37,7 @@ func TestMain(m *testing.M) {
 	if arg := os.Getenv(killEnv); arg != "" {
 		os.Exit(playKilled(arg))
 	}
+	testwarden.Main()
 	goleak.VerifyTestMain(m)
 }
 
@@ -54,7 +56,7 @@ func newWorld(t testing.TB) *world {
 	r, err := registry.Open(t.Context(), registry.NewDirStore(w.dir), registry.Options{})
 	must(t, err)
 	w.reg = r
-	w.mux = backends.NewMux(map[string]backends.Backend{"mem": w.mem, "file": filestore.New()})
+	w.mux = backends.NewMux(map[manifest.Source]backends.Backend{"mem": w.mem, "file": filestore.New()})
 	t.Cleanup(func() { must(t, w.mux.Close()) })
 	return w
 }

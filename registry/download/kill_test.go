@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"github.com/pinfs/pinfs/backends/filestore"
 	"github.com/pinfs/pinfs/manifest/snapshot"
 	"github.com/pinfs/pinfs/registry/download"
+	"github.com/pinfs/pinfs/testwarden"
 )
 
 // killEnv holds "snapshot file:root" when the test binary runs as a Get that is
@@ -84,9 +84,9 @@ func killGet(t *testing.T, arg string, after time.Duration) {
 	t.Helper()
 	self, err := os.Executable()
 	must(t, err)
-	c := exec.CommandContext(t.Context(), self)
+	c := testwarden.Command(t.Context(), self)
 	c.Env = append(os.Environ(), killEnv+"="+arg)
-	c.Stderr = os.Stderr
+	c.Stderr = t.Output()
 	out, err := c.StdoutPipe()
 	must(t, err)
 	must(t, c.Start())

@@ -65,15 +65,40 @@ type VerifyOptions struct {
 	Backend  backends.Backend
 	// Parallel is how many requests are made at once; 0 is 32.
 	Parallel int
+	// Read has every content read from its source and checked by the strongest that
+	// is recorded of it (chunks, then checksums), else by what the source vouches
+	// for, else by its length.
+	Read bool
 	// Progress is as in GetOptions.
 	Progress func(Progress)
+	// OnFile is called once for each file, one call at a time, in no promised order;
+	// may be nil. check names what was compared, joined by ", ", or only what
+	// differed; it is CheckNone where nothing can be asked for, and then ok is true.
+	OnFile func(path, check string, ok bool)
 }
+
+// What a Verify compares, beside the pins ("etag", …) and the
+// checksums, which go by the names of manifest.SumAlg.
+const (
+	CheckVersion = "version id"
+	CheckChunks  = "chunks"
+	CheckSize    = "size"
+	CheckNone    = "none"
+)
 
 // VerifyResult is what a Verify found.
 type VerifyResult struct {
 	Checked   int64 // asked for at their pins: OK and failed ones
 	OK        int64
 	Unchecked int64 // tracked only: no pin to ask for
+	// Checks counts the files by what was compared and was right: "version id",
+	// "generation", "etag", "last-modified", "md5" as pins; "md5", "sha256", "crc32c",
+	// "crc64nvme" where a recorded checksum was compared with what the source tells
+	// or, with Read, with the content; "chunks"; "size" where nothing but the length
+	// of what was read could be. Most files count more than once.
+	Checks map[string]int64
+	// Bytes were read, with Read.
+	Bytes int64
 	// Failed has at most 10,000 failures; FailedCount counts all.
 	Failed      []VerifyFailure
 	FailedCount int64
@@ -84,7 +109,8 @@ type VerifyResult struct {
 type VerifyFailure struct {
 	Path, Ref       string
 	Expected, Found string
-	// Check is what was compared: "version id", "generation", "etag" or "md5".
+	// Check is what differed, or was asked for in vain: a name of
+	// VerifyResult.Checks.
 	Check string
 	Err   error
 }

@@ -16,7 +16,7 @@ const (
 	queue         = 256 // entries between two stages
 )
 
-// found is an object on its way to its digest.
+// found is an object on its way into the version.
 type found struct {
 	path string
 	info backends.Info
@@ -24,13 +24,14 @@ type found struct {
 
 // stages are the queues between the goroutines of collect.
 type stages struct {
-	undigested chan found
-	entries    chan manifest.Entry
+	undigested chan found          // of sources that tell no digest
+	digested   chan found          // only if Options ask for more than digests
+	entries    chan manifest.Entry // complete
 }
 
 // collect lists all sources into b.
 func (p *put) collect(ctx context.Context, b *snapshot.Builder) error {
-	s := stages{make(chan found, queue), make(chan manifest.Entry, queue)}
+	s := stages{make(chan found, queue), make(chan found, queue), make(chan manifest.Entry, queue)}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer close(s.entries)
@@ -51,18 +52,35 @@ func (p *put) collect(ctx context.Context, b *snapshot.Builder) error {
 func (p *put) produce(ctx context.Context, s stages) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		defer close(s.undigested)
-		return p.listAll(ctx, s)
+		defer close(s.digested)
+		return p.find(ctx, s)
 	})
-	for range p.o.workers() {
+	for range p.finishers() {
 		g.Go(func() error {
-			for f := range s.undigested {
-				if err := p.digest(ctx, f, s); err != nil {
+			for f := range s.digested {
+				e, err := p.finish(ctx, f)
+				if err == nil {
+					err = send(ctx, s.entries, e)
+				}
+				if err != nil {
 					return err
 				}
 			}
 			return nil
 		})
+	}
+	return g.Wait()
+}
+
+// find lists and digests.
+func (p *put) find(ctx context.Context, s stages) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(s.undigested)
+		return p.listAll(ctx, s)
+	})
+	for range p.o.workers() {
+		g.Go(func() error { return p.digestAll(ctx, s) })
 	}
 	return g.Wait()
 }
@@ -76,9 +94,15 @@ func (p *put) listAll(ctx context.Context, s stages) error {
 	return g.Wait()
 }
 
-// list gives what a source lists to the next stage: the digest workers, or the
-// builder when there is a digest.
+// list gives what a source lists to the next stage.
 func (p *put) list(ctx context.Context, source Source, s stages) error {
+	if e, ok, err := p.whole(source); ok || err != nil {
+		if err != nil {
+			return err
+		}
+		p.meter.add(Progress{Objects: 1})
+		return send(ctx, s.entries, e)
+	}
 	var count int64
 	err := p.o.Backend.List(ctx, source.URI, func(info backends.Info) error {
 		count++
@@ -90,15 +114,26 @@ func (p *put) list(ctx context.Context, source Source, s stages) error {
 			return err
 		}
 		p.meter.add(Progress{Objects: 1, Bytes: max(info.Size, 0)})
-		if info.Digest == "" {
-			return send(ctx, s.undigested, found{path, info})
+		if p.o.NoChecksum {
+			info.Digest = manifest.NoMD5(info.Ref)
 		}
-		return send(ctx, s.entries, info.Entry(path))
+		return p.pass(ctx, s, found{path, info})
 	})
 	if err == nil && count == 0 {
 		return backends.NoSource("put", source.URI, "there is no object")
 	}
-	return err
+	return named(source, err)
+}
+
+// pass gives f to the stage that it needs next.
+func (p *put) pass(ctx context.Context, s stages, f found) error {
+	switch {
+	case f.info.Digest == "":
+		return send(ctx, s.undigested, f)
+	case p.finishers() > 0:
+		return send(ctx, s.digested, f)
+	}
+	return send(ctx, s.entries, f.info.Entry(f.path))
 }
 
 func tooMany(source Source, limit int64) error {
@@ -124,19 +159,6 @@ func (s Source) path(info backends.Info) (string, error) {
 		}
 	}
 	return path, nil
-}
-
-func (p *put) digest(ctx context.Context, f found, s stages) error {
-	d, ok := p.o.Backend.(backends.Digester)
-	if !ok {
-		return &manifest.Error{Kind: manifest.KindUnsupported, Op: "digest", Ref: f.info.Ref, Msg: "the source tells no digest"}
-	}
-	info, err := d.Digest(ctx, f.info)
-	if err != nil {
-		return err
-	}
-	p.meter.add(Progress{Hashed: max(info.Size, 0)})
-	return send(ctx, s.entries, info.Entry(f.path))
 }
 
 // send waits for room in a queue as long as ctx lives.

@@ -52,6 +52,18 @@ type Options struct {
 
 	// MaxObjects bounds what one source may list; 0 is no bound.
 	MaxObjects int64
+	// Checksum is which checksum is recorded beside the digests: none, the name of
+	// a manifest.SumAlg, or AnyChecksum. The sources' own are taken, nothing is
+	// read, but files, whose source has none, are.
+	Checksum string
+	// ChunkDigests reads each object once and records a digest of each piece.
+	ChunkDigests bool
+	// Copy reads each object once and keeps its content in the registry: the
+	// entries have no reference any more.
+	Copy bool
+	// NoChecksum records each URI as it stands, one entry without a pin, and asks
+	// nothing of its source; of files the names are listed.
+	NoChecksum bool
 	// DryRun does all but the commit: lists, digests, builds, compares.
 	DryRun bool
 	// Progress is called at most ten times a second and once at the end, one call
@@ -64,11 +76,15 @@ type Options struct {
 	MemoryBytes int64
 }
 
+// AnyChecksum as Options.Checksum takes all checksums that the source has, none
+// too.
+const AnyChecksum = "source"
+
 // Progress is how far a Put or an Import is.
 type Progress struct {
 	Objects int64 // listed
 	Bytes   int64 // in them, as far as their sizes are known
-	Hashed  int64 // bytes read for digests
+	Hashed  int64 // bytes read, for digests or to copy them
 }
 
 // Result is what came of it.
@@ -110,6 +126,25 @@ func (o ImportOptions) commit() registry.Commit {
 		By: o.By, Run: o.Run, Metadata: o.Metadata, Aliases: o.Aliases,
 	}.commit()
 }
+
+// check refuses options that exclude each other.
+func (o Options) check() error {
+	bad := func(which, msg, hint string) error {
+		return &manifest.Error{Kind: manifest.KindInvalid, Op: "put", Ref: which, Msg: msg, Hint: hint}
+	}
+	switch {
+	case o.Checksum != "" && o.Checksum != AnyChecksum && manifest.SumAlg(o.Checksum).New() == nil:
+		return bad("--checksum", "no such checksum: "+o.Checksum, "use md5, sha256, crc32c, crc64nvme or "+AnyChecksum)
+	case o.NoChecksum && (o.Checksum != "" || o.ChunkDigests || o.Copy):
+		return bad("--no-checksum", "it records no content, and can't be with --checksum, --chunk-digests or --copy", "leave one out")
+	case o.Copy && o.Checksum != "":
+		return bad("--copy", "it records MD5 and SHA-256 always, and can't be with --checksum", "leave one out")
+	}
+	return nil
+}
+
+// reads tells whether contents are to be read, whatever the sources know.
+func (o Options) reads() bool { return o.ChunkDigests || o.Copy }
 
 func (o Options) workers() int {
 	if o.Workers > 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/pinfs/pinfs/backends"
 	"github.com/pinfs/pinfs/manifest"
@@ -18,6 +19,9 @@ import (
 // than MaxObjects; KindInvalid a name, a path or two objects at one path; else
 // those of the backend and the registry.
 func Put(ctx context.Context, o Options) (Result, error) {
+	if err := o.check(); err != nil {
+		return Result{}, err
+	}
 	sources, err := normalize(o.Sources)
 	if err != nil {
 		return Result{}, err
@@ -31,10 +35,14 @@ func Put(ctx context.Context, o Options) (Result, error) {
 		return Result{}, err
 	}
 	defer remove()
-	p := &put{o: o, sources: sources, meter: &meter{report: o.Progress}}
+	p := &put{o: o, dir: dir, sources: sources, meter: &meter{report: o.Progress}}
+	p.buffers.New = func() any { return new([bufferSize]byte) }
 	c.SnapshotPath = filepath.Join(dir, snapshotName)
 	if c.Summary, err = p.build(ctx, dir, c.SnapshotPath); err != nil {
 		return Result{}, err
+	}
+	if err := p.storeCopies(ctx); err != nil {
+		return Result{}, canceled(ctx, err)
 	}
 	p.meter.done()
 	finish := o.Registry.Commit
@@ -91,8 +99,10 @@ func normalize(sources []Source) ([]Source, error) {
 // put is one Put under way.
 type put struct {
 	o       Options
+	dir     string // for temporary files
 	sources []Source
 	meter   *meter
+	buffers sync.Pool // of *[bufferSize]byte
 }
 
 func (p *put) build(ctx context.Context, dir, path string) (snapshot.Summary, error) {

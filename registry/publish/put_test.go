@@ -36,7 +36,7 @@ func newWorld(t testing.TB) *world {
 	r, err := registry.Open(t.Context(), registry.NewDirStore(w.dir), registry.Options{})
 	must(t, err)
 	w.Registry = r
-	w.mux = backends.NewMux(map[string]backends.Backend{"mem": w.mem, "file": filestore.New()})
+	w.mux = backends.NewMux(map[manifest.Source]backends.Backend{"mem": w.mem, "file": filestore.New()})
 	t.Cleanup(func() { must(t, w.mux.Close()) })
 	return w
 }
@@ -378,7 +378,7 @@ func TestCancelLeavesNothing(t *testing.T) {
 	s := &slow{started: make(chan struct{}, 1), objects: 100_000}
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-s.started; cancel() }()
-	o := w.options("slow://x")
+	o := w.options("mem://x")
 	o.Backend, o.Workers = s, 3
 	_, err := publish.Put(ctx, o)
 	wantError(t, err, manifest.KindCanceled)
@@ -390,11 +390,11 @@ func TestCancelLeavesNothing(t *testing.T) {
 
 func TestFailedDigestLeavesNothing(t *testing.T) {
 	w := newWorld(t)
-	s := &slow{objects: 100_000, fail: &manifest.Error{Kind: manifest.KindDenied, Op: "digest", Ref: "slow://x/19"}}
-	o := w.options("slow://x")
+	s := &slow{objects: 100_000, fail: &manifest.Error{Kind: manifest.KindDenied, Op: "digest", Ref: "mem://x/19"}}
+	o := w.options("mem://x")
 	o.Backend = s
 	_, err := publish.Put(t.Context(), o)
-	wantError(t, err, manifest.KindDenied, "slow://x/19")
+	wantError(t, err, manifest.KindDenied, "mem://x/19")
 	w.wantClean(t, 0)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pinfs/pinfs/registry"
+	"github.com/pinfs/pinfs/testwarden"
 )
 
 // childEnv holds the location when the test binary runs as a writer.
@@ -57,9 +57,9 @@ func testProcesses(t *testing.T, ctx context.Context, f Fixture, s registry.Stor
 	g, gctx := errgroup.WithContext(ctx)
 	for i := range processes {
 		g.Go(func() error {
-			c := exec.CommandContext(gctx, self)
+			c := testwarden.Command(gctx, self)
 			c.Env = append(os.Environ(), childEnv+"="+f.Location(t))
-			c.Stderr = os.Stderr
+			c.Stderr = t.Output()
 			out, err := c.Output()
 			if err != nil {
 				return fmt.Errorf("writer: %w", err)
