@@ -20,7 +20,11 @@ type budget struct {
 	spent   time.Duration
 	bytes   int64 // of bodies
 	began   time.Time
-	outage  *outage // of the wrapper; nil for calls of no wrapper
+
+	// Of the wrapper, for all its calls; nil for calls of no wrapper.
+	outage *outage
+	tokens *tokens
+	gate   *gate
 }
 
 func newBudget(p RetryPolicy, op, ref string) *budget {
@@ -50,6 +54,9 @@ func (g *budget) next(ctx context.Context, err error, brought int64) error {
 	} else {
 		g.waits.Reset()
 	}
+	if g.gate != nil && manifest.KindOf(err) == manifest.KindThrottled {
+		g.gate.slowDown(g.began)
+	}
 	patience := g.patience(err, brought)
 	switch {
 	case ctx.Err() != nil:
@@ -63,10 +70,26 @@ func (g *budget) next(ctx context.Context, err error, brought int64) error {
 	if pause >= g.left() {
 		return g.over(err)
 	}
-	pause = min(pause, patience)
+	pause = min(max(pause, g.turn()), patience)
 	if g.policy.OnRetry != nil {
 		g.policy.OnRetry(err)
 	}
+	if err := g.rest(ctx, pause); err != nil {
+		return err
+	}
+	return renewSlot(ctx, g.op, g.ref)
+}
+
+// turn is how long to wait so that all calls together do not retry too often. It
+// never is what ends a call: half of the time that is left, at most.
+func (g *budget) turn() time.Duration {
+	if g.tokens == nil {
+		return 0
+	}
+	return g.tokens.borrow(min(g.policy.MaxWait, g.left()/2))
+}
+
+func (g *budget) rest(ctx context.Context, pause time.Duration) error {
 	defer g.clock()()
 	return wait(ctx, pause, g.op, g.ref)
 }

@@ -5,9 +5,10 @@
 //
 //   - Backend, Digester, Info: the contract.
 //   - Mux, Normalize: from a URI to its driver.
-//   - Wrap: the stack of wrappers in one visible function. It calls WithRetry,
-//     which repeats requests and resumes bodies, and WithLimit, which bounds how
-//     many requests are under way.
+//   - Wrap: the stack of wrappers in one visible function. The retry (retry.go)
+//     repeats requests and resumes bodies; the limit (limit.go) bounds how many
+//     calls are under way, and adapts to what the source bears (adaptive.go).
+//     Stats tells how they do. tokens.go has what all calls of a source share.
 //   - Retry: the same budget and waits for one request of a driver's own, such
 //     as a page of a listing.
 //   - Gone, Changed, NoSource …: constructors of the typed errors of drivers.
@@ -31,5 +32,6 @@
 //
 // # Locks
 //
-// limited has a semaphore and no mutex. No lock is held while a driver is called.
+// The mutexes of gate, tokens and outage are leaves. No lock is held while a driver
+// is called.
 package backends

@@ -33,6 +33,15 @@ func (m *Mux) Sources() []manifest.Source {
 	return slices.Sorted(maps.Keys(m.drivers))
 }
 
+// Stats tells what the wrappers of a source's driver do; false if they don't tell.
+func (m *Mux) Stats(source manifest.Source) (Stats, bool) {
+	b, ok := m.drivers[source].(Measured)
+	if !ok {
+		return Stats{}, false
+	}
+	return b.Stats(), true
+}
+
 // List lists uri, which may be a plain path: see Normalize.
 func (m *Mux) List(ctx context.Context, uri string, fn func(Info) error) error {
 	uri, err := Normalize(uri)

@@ -48,4 +48,7 @@ func (g *budget) answered() {
 	if g.outage != nil {
 		g.outage.ended()
 	}
+	if g.gate != nil {
+		g.gate.answered()
+	}
 }

@@ -18,19 +18,27 @@ import (
 // A listing is tried again only while it has given nothing. Digest, and Stat and
 // Open of what is pinned by its content, may read the whole object before they
 // answer, so that no silence is too long there: their driver bounds each read.
-func WithRetry(b Backend, p RetryPolicy) Backend {
-	return &retrying{Backend: b, policy: p.filled(), outage: &outage{}}
+//
+// All calls together make at most a burst of 32 retries, then 20 in a second and
+// one for each 10 calls; what is beyond waits a little longer, MaxWait at most.
+func WithRetry(b Backend, p RetryPolicy) Backend { return withRetry(b, p) }
+
+func withRetry(b Backend, p RetryPolicy) *retrying {
+	return &retrying{Backend: b, policy: p.filled(), outage: &outage{}, tokens: retryTokens()}
 }
 
 type retrying struct {
 	Backend
 	policy RetryPolicy
 	outage *outage
+	tokens *tokens
+	gate   *gate // hears how attempts ended; may be nil
 }
 
 func (r *retrying) budget(op, ref string) *budget {
 	g := newBudget(r.policy, op, ref)
-	g.outage = r.outage
+	g.outage, g.tokens, g.gate = r.outage, r.tokens, r.gate
+	r.tokens.earn()
 	return g
 }
 

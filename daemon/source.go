@@ -22,13 +22,25 @@ type source struct {
 	redact  func(string) string
 
 	mu       sync.Mutex // guards byScheme and what it points to
-	byScheme map[string]*BackendStatus
+	byScheme map[string]*counter
+}
+
+// counter counts what was asked of one scheme, whose references are of one source
+// nearly always: of the one that was asked first.
+type counter struct {
+	BackendStatus
+	source manifest.Source
+}
+
+// measured is a Backend that tells how its wrappers do, such as backends.Mux.
+type measured interface {
+	Stats(manifest.Source) (backends.Stats, bool)
 }
 
 var _ cache.Source = (*source)(nil)
 
 func newSource(b backends.Backend, redact func(string) string) *source {
-	return &source{backend: b, redact: redact, byScheme: map[string]*BackendStatus{}}
+	return &source{backend: b, redact: redact, byScheme: map[string]*counter{}}
 }
 
 // Open streams a range of obj at its pin.
@@ -59,7 +71,7 @@ func (s *source) count(obj manifest.Object, requests, bytes int64, err error) {
 	if obj.Ref == "" {
 		scheme = string(manifest.SourceBlob)
 	}
-	b := s.counter(scheme)
+	b := s.counter(scheme, obj.Ref)
 	b.Requests += requests
 	b.Bytes += bytes
 	if err == nil || err == io.EOF || manifest.KindOf(err) == manifest.KindCanceled {
@@ -70,15 +82,15 @@ func (s *source) count(obj manifest.Object, requests, bytes int64, err error) {
 	b.LastError, b.LastTime = s.redact(err.Error()), &now
 }
 
-// counter gives the counter of a scheme. mu is held.
-func (s *source) counter(scheme string) *BackendStatus {
+// counter gives the counter of ref's scheme. mu is held.
+func (s *source) counter(scheme, ref string) *counter {
 	b, ok := s.byScheme[scheme]
 	if !ok && len(s.byScheme) >= maxSchemes {
 		scheme = "other"
 		b, ok = s.byScheme[scheme]
 	}
 	if !ok {
-		b = &BackendStatus{Scheme: scheme}
+		b = &counter{BackendStatus{Scheme: scheme}, manifest.SourceOf(ref)}
 		s.byScheme[scheme] = b
 	}
 	return b
@@ -90,10 +102,24 @@ func (s *source) status() []BackendStatus {
 	defer s.mu.Unlock()
 	list := make([]BackendStatus, 0, len(s.byScheme))
 	for _, b := range s.byScheme {
-		list = append(list, *b)
+		list = append(list, s.measure(b))
 	}
 	slices.SortFunc(list, func(a, b BackendStatus) int { return strings.Compare(a.Scheme, b.Scheme) })
 	return list
+}
+
+// measure adds to b what the wrappers of its source tell. mu is held.
+func (s *source) measure(b *counter) BackendStatus {
+	status := b.BackendStatus
+	m, ok := s.backend.(measured)
+	if !ok {
+		return status
+	}
+	if now, ok := m.Stats(b.source); ok {
+		status.Limit, status.InFlight, status.Waiting = now.Limit, now.InFlight, now.Waiting
+		status.Throttled, status.Retries = now.Throttled, now.Retries
+	}
+	return status
 }
 
 // countedBody counts what a stream brings.

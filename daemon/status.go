@@ -67,6 +67,14 @@ type BackendStatus struct {
 	Bytes     int64      `json:"bytes"` // received
 	LastError string     `json:"last_error,omitempty"`
 	LastTime  *time.Time `json:"last_error_time,omitempty"`
+	// Of the source as a whole, which may have several schemes. Limit is how many
+	// requests may be under way now, 0 if nothing bounds them; it falls when the
+	// source asks to slow down, which Throttled counts.
+	Limit     int   `json:"limit"`
+	InFlight  int   `json:"in_flight"`
+	Waiting   int   `json:"waiting"` // for one that is under way to end
+	Throttled int64 `json:"throttled"`
+	Retries   int64 `json:"retries"`
 }
 
 // Fault is the last error of one object, as a reader got it.

@@ -24,8 +24,8 @@ Example: pinfs status /mnt/mnist
 JSON: daemon {pid, version, uptime, started} (null when none runs), mounts [{dir,
 ref, open, verify, registry, since, detached, requests, unpinned [{path, ref, since,
 dir, objects, left_out, error}], unpinned_count}], cache {dir, used, limit, objects,
-hits, misses}, backends [{scheme, requests, errors, bytes}], errors [{path, ref,
-errno, message, time}], newest first.`,
+hits, misses}, backends [{scheme, requests, errors, bytes, limit, in_flight, waiting,
+throttled, retries}], errors [{path, ref, errno, message, time}], newest first.`,
 		Action: a.status,
 	}
 }
@@ -153,9 +153,17 @@ func (a *app) printSources(sources []daemon.BackendStatus) error {
 		return nil
 	}
 	fmt.Fprintln(a.stdout)
-	t := a.table("SOURCE", "REQUESTS", "FAILED", "RECEIVED", "LAST FAILURE")
+	t := a.table("SOURCE", "REQUESTS", "FAILED", "RECEIVED", "AT ONCE", "THROTTLED", "LAST FAILURE")
 	for _, b := range sources {
-		t.row(b.Scheme+"://", fmt.Sprint(b.Requests), fmt.Sprint(b.Errors), size(b.Bytes), b.LastError)
+		t.row(b.Scheme+"://", fmt.Sprint(b.Requests), fmt.Sprint(b.Errors), size(b.Bytes), atOnce(b), fmt.Sprint(b.Throttled), b.LastError)
 	}
 	return t.end()
+}
+
+// atOnce tells how many requests are under way, of how many that may be.
+func atOnce(b daemon.BackendStatus) string {
+	if b.Limit == 0 {
+		return fmt.Sprint(b.InFlight)
+	}
+	return fmt.Sprintf("%d of %d", b.InFlight, b.Limit)
 }
