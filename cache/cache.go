@@ -35,6 +35,8 @@ type Cache struct {
 	health   *health
 	failures failures
 	recent   recent
+	puts     putCounts
+	latency  latency
 	asking   singleflight.Group
 	requests *semaphore.Weighted
 	writes   *semaphore.Weighted

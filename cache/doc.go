@@ -68,6 +68,18 @@
 // block that it gives with the CRC that the check of the whole found, wherever
 // the block came from. CheckLocal reads again what is on disk and asks nobody.
 //
+// # Many small objects
+//
+// The content of a small object goes into the index from the buffer that it was
+// fetched into, which has room for the seal behind it: no copy. The writer commits what
+// came meanwhile, up to 256 objects, in one transaction; who waits for one of them
+// waits for that commit, and readers for none. Counters say whether anything was put
+// since somebody looked in vain (putCounts), so that a miss is one look into the index.
+//
+// Prefetch begins fetches that nobody waits for. Of the requests it takes as many as
+// hide the latency of the source (latency): on a loaded host more would only get in
+// the way of those that somebody waits for.
+//
 // # Locks
 //
 // In this order; the later ones are leaves and hold no other:

@@ -102,7 +102,7 @@ func (c *Cache) request(o *object, p *part, buf []byte) (err error) {
 	defer c.requests.Release(1)
 	if p.ahead {
 		defer c.n.aheadNow.Add(-1)
-	} else if buf, err = c.budget.get(c.ctx, p.n); err != nil {
+	} else if buf, err = c.budget.get(c.ctx, p.room(o)); err != nil {
 		return err
 	}
 	p.buf = buf
@@ -111,7 +111,11 @@ func (c *Cache) request(o *object, p *part, buf []byte) (err error) {
 	defer c.n.inFlight.Add(-1)
 	w := c.watch()
 	defer w.stop()
-	return w.error(o.Object, c.receiveAll(w, o, p))
+	began := time.Now()
+	if err = c.receiveAll(w, o, p); err == nil && o.small() {
+		c.latency.note(time.Since(began))
+	}
+	return w.error(o.Object, err)
 }
 
 // receive opens the range of p from from on, and fills the buffer.

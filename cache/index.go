@@ -25,6 +25,8 @@ type index struct {
 	// opened is ts at the start. Until counted, badger keeps what was then.
 	opened  uint64
 	counted atomic.Bool
+	// reader is for single reads: it sees the newest at any time, and has no state.
+	reader *badger.Txn
 }
 
 // The sizes keep badger's memory below some 40 MiB. Small memtables also matter
@@ -52,7 +54,7 @@ func openIndex(path string, size int64, log *slog.Logger) (x *index, err error) 
 		return nil, fmt.Errorf("open index: %w", err)
 	}
 	ts := db.MaxVersion() + 1
-	return &index{db: db, path: path, ts: ts, opened: ts}, nil
+	return &index{db: db, path: path, ts: ts, opened: ts, reader: db.NewTransactionAt(math.MaxUint64, false)}, nil
 }
 
 // recovered turns a panic of badger into an error: it panics on some damage.
@@ -69,7 +71,9 @@ var errAbsent = errors.New("not in the index")
 // value lies in a mapped file: a disk error under it is SIGBUS, which becomes
 // an error here instead of the end of the process.
 func (x *index) get(k []byte, use func(value []byte)) (err error) {
-	return x.view(func(txn *badger.Txn) error { return getIn(txn, k, use) })
+	defer recovered(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	return getIn(x.reader, k, use)
 }
 
 // view runs fn in a transaction that sees one state.

@@ -11,11 +11,17 @@ const starvedAfter = time.Second
 // budget is full, and only for starvedAfter.
 func (c *Cache) keep(o *object, p *part) {
 	done := time.Now()
-	if !p.keep || c.health.bypassed() || c.writes.Acquire(c.ctx, 1) != nil {
+	if !p.keep || c.health.bypassed() {
 		c.linger.add(o, p)
 		return
 	}
-	defer c.writes.Release(1)
+	if !o.small() { // the writer takes those in batches
+		if c.writes.Acquire(c.ctx, 1) != nil {
+			c.linger.add(o, p)
+			return
+		}
+		defer c.writes.Release(1)
+	}
 	if c.budget.waiting.Load() > 0 && time.Since(done) > starvedAfter {
 		c.n.unkept.Add(1)
 		c.linger.add(o, p)

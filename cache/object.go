@@ -45,6 +45,9 @@ type object struct {
 	sums                []manifest.Sum
 	recorded            string // Checksums of a caller's Object, where the first one had none
 	gen                 uint64 // counts how often the content was dropped
+	// absent is what putCounts said, plus one, before a small object was looked for
+	// in vain; 0 when it was not.
+	absent uint64
 }
 
 func (o *object) has(flag uint8) bool { return o.flags&flag != 0 }

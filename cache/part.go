@@ -26,6 +26,8 @@ type part struct {
 	crc     []uint32
 	good    int64 // of a pieced object: bytes whose pieces are right; the fetch's own
 	keep    bool
+	// stored: it is in the index; set before settled closes.
+	stored bool
 	// verified: the whole matched its checksum; set by the fetch.
 	verified bool
 	since    time.Time // when it lingers: since when; guarded by lingering.mu

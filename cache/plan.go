@@ -119,7 +119,7 @@ func (c *Cache) demand(o *object, stream *stream, b, end int64, disk bool) (*par
 	if err := c.failures.recall(o.key, o.pieceOf(b)); err != nil {
 		return nil, err
 	}
-	if o.small() && c.smallHit(o.key, nil, 0) {
+	if o.small() && c.smallHere(o) {
 		return nil, errHere
 	}
 	off, n := int64(0), o.size

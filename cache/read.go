@@ -56,12 +56,14 @@ func (c *Cache) target(ctx context.Context, obj manifest.Object) (target, error)
 }
 
 func (c *Cache) readTarget(ctx context.Context, tg target, p []byte, off int64) (int, error) {
+	puts := c.puts.of(tg.key)
 	if tg.small() && c.smallHit(tg.key, p, off) {
 		c.n.hit(len(p))
 		return len(p), nil
 	}
 	o := c.table.acquire(tg)
 	defer c.table.release(o)
+	o.missed(puts)
 	waited := false
 	for n := 0; n < len(p); {
 		step := min(int64(len(p)-n), maxStep)

@@ -1,8 +1,10 @@
 package cache
 
 import (
+	"encoding/binary"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -14,7 +16,44 @@ func (c *Cache) smallHit(k key, p []byte, off int64) bool {
 	if x == nil {
 		return false
 	}
-	hit := false
+	hit := c.lookSmall(x, k, p, off)
+	if hit && c.recent.first(k) {
+		c.writer.use(k)
+	}
+	return hit
+}
+
+// smallHere tells whether a small object is in the index; o.mu is held. It does not
+// look again when nothing was put there since somebody looked in vain.
+func (c *Cache) smallHere(o *object) bool {
+	if o.absent != 0 && o.absent == c.puts.of(o.key)+1 {
+		return false
+	}
+	x := c.readable()
+	return x != nil && c.lookSmall(x, o.key, nil, 0)
+}
+
+// missed notes that o was looked for in vain after putCounts said so.
+func (o *object) missed(puts uint64) {
+	if !o.small() {
+		return
+	}
+	o.mu.Lock()
+	o.absent = puts + 1
+	o.mu.Unlock()
+}
+
+// putCounts count what was put into the index, by some bits of the key: as long as
+// one stands still, what was missing is missing.
+type putCounts [1024]atomic.Uint64
+
+func (n *putCounts) at(k key) *atomic.Uint64 {
+	return &n[binary.BigEndian.Uint16(k[:])%uint16(len(n))]
+}
+
+func (n *putCounts) of(k key) uint64 { return n.at(k).Load() }
+
+func (c *Cache) lookSmall(x *index, k key, p []byte, off int64) (hit bool) {
 	err := x.get(contentKey(k), func(v []byte) {
 		if off+int64(len(p)) <= int64(len(v)) {
 			copy(p, v[off:])
@@ -24,10 +63,19 @@ func (c *Cache) smallHit(k key, p []byte, off int64) bool {
 	if err != nil && !errors.Is(err, errAbsent) {
 		c.noteIndex(err)
 	}
-	if hit && c.recent.first(k) {
-		c.writer.use(k)
-	}
 	return hit
+}
+
+// sealRoom is what a buffer of a small object has behind its content, so that the
+// seal is put there and the index gets it without a copy.
+const sealRoom = 4
+
+// room is how large the buffer for p of o is.
+func (p *part) room(o *object) int64 {
+	if o.small() {
+		return p.n + sealRoom
+	}
+	return p.n
 }
 
 // put queues the content of a small object; p is held until it is written.
@@ -41,6 +89,8 @@ func (w *writer) put(o *object, p *part) {
 			more = tally{}
 		}
 		c.quota.committed(more, p.n)
+		c.puts.at(o.key).Add(1)
+		p.stored = err == nil
 		o.mu.Lock()
 		o.remove(p)
 		o.mu.Unlock()
@@ -62,9 +112,9 @@ func (s *smallPut) apply(txn *badger.Txn) (err error) {
 		return err
 	}
 	k := contentKey(s.o.key)
-	// The buffer is a reader's too: badger gets its own copy, with the seal.
-	value := append(make([]byte, 0, s.p.n+4), s.p.buf[:s.p.n]...)
-	if err := set(txn, k, value); err != nil {
+	// Readers have the buffer too; none looks behind the content. After the commit
+	// badger has no more use for it.
+	if err := set(txn, k, s.p.buf[:s.p.n:s.p.n+sealRoom]); err != nil {
 		return err
 	}
 	r := record{size: s.o.size, stored: s.o.size, used: time.Now().UnixMilli(), flags: s.was.flags & flagKept}

@@ -64,8 +64,11 @@ func (t *table) acquire(tg target) *object {
 }
 
 func (t *table) newObject(tg target) *object {
-	return &object{target: tg, c: t.c, refs: 1, ready: make(chan struct{}),
-		chunks: map[int64]*chunk{}, dirty: map[int64]struct{}{}}
+	o := &object{target: tg, c: t.c, refs: 1, ready: make(chan struct{})}
+	if !tg.small() {
+		o.chunks, o.dirty = map[int64]*chunk{}, map[int64]struct{}{}
+	}
+	return o
 }
 
 func (s *shard) use(o *object) {

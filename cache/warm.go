@@ -21,11 +21,13 @@ func (c *Cache) Warm(ctx context.Context, obj manifest.Object) error {
 	if err != nil || tg.size == 0 {
 		return err
 	}
+	puts := c.puts.of(tg.key)
 	if tg.small() && c.smallHit(tg.key, nil, 0) {
 		return nil
 	}
 	o := c.table.acquire(tg)
 	defer c.table.release(o)
+	o.missed(puts)
 	if err := c.passGate(ctx, o); err != nil {
 		return err
 	}
@@ -59,7 +61,7 @@ func (c *Cache) fillAll(ctx context.Context, o *object) error {
 			break
 		}
 		p := under[0]
-		if err := c.ended(ctx, o, p); err != nil {
+		if err := c.ended(ctx, o, p); err != nil || o.small() && p.stored {
 			return err
 		}
 		under = under[1:]

@@ -79,20 +79,15 @@ type Chunks struct {
 // name. Checksums are no part of it: they say no other content. Chunks are, since
 // content that was cached without them was not checked by them.
 func (o Object) Key() [sha256.Size]byte {
-	h := sha256.New()
-	var n [8]byte
-	put := func(s string) {
-		binary.LittleEndian.PutUint64(n[:], uint64(len(s)))
-		h.Write(n[:])
-		h.Write([]byte(s))
+	var room [512]byte
+	b := room[:0]
+	for _, s := range [...]string{o.Ref, o.Pin.String(), o.Digest} {
+		b = binary.LittleEndian.AppendUint64(b, uint64(len(s)))
+		b = append(b, s...)
 	}
-	put(o.Ref)
-	put(o.Pin.String())
-	put(o.Digest)
-	binary.LittleEndian.PutUint64(n[:], uint64(o.Size))
-	h.Write(n[:])
+	b = binary.LittleEndian.AppendUint64(b, uint64(o.Size))
 	if o.Chunks.Size > 0 {
-		h.Write(o.Chunks.ID[:])
+		b = append(b, o.Chunks.ID[:]...)
 	}
-	return [sha256.Size]byte(h.Sum(nil))
+	return sha256.Sum256(b)
 }
