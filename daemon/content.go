@@ -41,6 +41,15 @@ func (d *Daemon) contentFor(m *mount) fusefs.Content {
 	return c
 }
 
+// followerFor gives what fetches ahead of a mount's readers; nil when no source is
+// asked.
+func (d *Daemon) followerFor(m *mount) fusefs.Follower {
+	if d.o.Offline {
+		return nil
+	}
+	return newAhead(content{d.cache, d.o.Redact, m.found}.prefetch)
+}
+
 // ReadAt reads bytes of objects.
 func (c content) ReadAt(ctx context.Context, obj manifest.Object, p []byte, off int64) (int, error) {
 	obj, err := c.resolve(ctx, obj)
@@ -48,6 +57,18 @@ func (c content) ReadAt(ctx context.Context, obj manifest.Object, p []byte, off 
 		return 0, err
 	}
 	return c.Cache.ReadAt(ctx, obj, p, off)
+}
+
+// prefetch has the first n bytes of obj fetched; see cache.Cache.Prefetch.
+func (c content) prefetch(obj manifest.Object, n int64) cache.Ahead {
+	if obj.Pin.Kind == manifest.PinNone && c.found != nil {
+		pinned, ok := c.found.Pinned(obj)
+		if !ok {
+			return cache.AheadHere // its reader asks for the pin
+		}
+		obj = pinned
+	}
+	return c.Cache.Prefetch(obj, n)
 }
 
 // Size asks for a size that the manifest does not tell.

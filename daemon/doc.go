@@ -6,6 +6,8 @@
 //   - Daemon: the cache, the sources and the mounts of one process.
 //   - Adapters: source (backends → cache.Source), content (cache →
 //     fusefs.Content), names (registry → fusefs.Names).
+//   - ahead, order: readers that take files in the order of the manifest, and what is
+//     fetched before they ask.
 //   - Unpinned references: each mount has an expand.Expander, whose snapshots are in
 //     CACHE/found. They go with the mount; those of a process that died go when the
 //     next one starts.
@@ -37,5 +39,6 @@
 //
 // Daemon.mu guards the tables of mounts and registries and is never held while
 // anything is waited for: a mount is first reserved, then made, then entered.
-// faultLog.mu and counters are leaves.
+// faultLog.mu and counters are leaves. ahead.mu, one for each mount, is held while
+// fetches are begun: the cache's locks come after it.
 package daemon

@@ -153,7 +153,7 @@ func (d *Daemon) make(ctx context.Context, m *mount) (*fusefs.Mounted, error) {
 	if !d.o.Offline {
 		m.found = expand.New(expand.Options{Backend: d.o.Backend, Dir: d.foundDir(), MaxObjects: m.req.MaxObjects})
 	}
-	o := fusefs.Options{Content: d.contentFor(m), Logger: d.log, OnError: d.noteError(m),
+	o := fusefs.Options{Content: d.contentFor(m), Follower: d.followerFor(m), Logger: d.log, OnError: d.noteError(m),
 		UID: m.req.UID, GID: m.req.GID, AllowOther: m.req.AllowOther}
 	if err := d.choose(ctx, m, &o); err != nil {
 		return nil, err

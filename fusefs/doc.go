@@ -4,6 +4,7 @@
 // # What lives here
 //
 //   - Content and Names: the two interfaces that the package asks, bytes and names.
+//   - Follower: what hears which files are read, to fetch the next ones.
 //   - Slots: numbers for the snapshots, projects and aliases that are in use.
 //   - Mount, Attach, Mounted, Unmount: making, taking over and ending a mount.
 //   - Errno: the one table from manifest.Kind to errno.

@@ -22,6 +22,9 @@ type Options struct {
 	Names   Names
 	Project string
 
+	// Follower hears in which order files are read; nil for nobody.
+	Follower Follower
+
 	// Slots is the slot table; nil starts a new one without a journal. A process
 	// that takes a mount over gives the replayed one.
 	Slots *Slots

@@ -47,6 +47,7 @@ func (f *fileSystem) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (
 	if rec.Dir {
 		return nil, fuse.EISDIR
 	}
+	f.follow(held, rec.Index, rec.Size, in)
 	ctx, stop := f.request(cancel, in.Pid, f.o.ReadTimeout)
 	defer stop()
 	obj, got, err := f.readFile(ctx, held, rec, buf[:min(int(in.Size), len(buf))], in.Offset)
