@@ -41,7 +41,7 @@ unit: ## the tests of every room but integration
 
 race: ## the same under the race detector
 	@echo "== race"
-	$(LIMIT) 25m $(GO) test -race -short -timeout 15m $(ROOMS)
+	$(LIMIT) 40m $(GO) test -race -short -timeout 25m $(ROOMS)
 
 lint: ## gofmt, vet, staticcheck, go.mod
 	@echo "== lint"
