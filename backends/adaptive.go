@@ -15,6 +15,8 @@ const (
 	// raiseAfter is how many answers a low limit needs to rise by one; a higher one
 	// needs as many as it is.
 	raiseAfter = 8
+	// calmAfter is how long ago a source must have throttled to count as calm.
+	calmAfter = 10 * time.Second
 )
 
 // gate bounds how many calls are under way. Its limit falls by half when the
@@ -58,6 +60,17 @@ func (g *gate) take(ctx context.Context) bool {
 		return true
 	}
 	return g.wait(ctx, &g.fresh)
+}
+
+// tryCalm takes a slot that is free now, if the source has not throttled lately.
+func (g *gate) tryCalm() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.open() || g.back.Len()+g.fresh.Len() > 0 || time.Since(g.cut) < calmAfter {
+		return false
+	}
+	g.inFlight++
+	return true
 }
 
 // renew is called with a slot before another attempt: while there are more calls

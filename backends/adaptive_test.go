@@ -184,11 +184,14 @@ func TestLimitIsFair(t *testing.T) {
 		w := newWorld(10, backends.RetryPolicy{})
 		w.store.SetHook(memstore.Always(memstore.Fault{Delay: time.Second}))
 		b := backends.Wrap(w.store, backends.Options{Limit: 1})
+		var mu sync.Mutex
 		var order []int
 		var calls sync.WaitGroup
 		for i := range 10 {
 			calls.Go(func() {
 				_, _ = b.Stat(t.Context(), w.obj)
+				mu.Lock()
+				defer mu.Unlock()
 				order = append(order, i)
 			})
 			synctest.Wait()

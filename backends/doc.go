@@ -7,7 +7,8 @@
 //   - Mux, Normalize: from a URI to its driver.
 //   - Wrap: the stack of wrappers in one visible function. The retry (retry.go)
 //     repeats requests and resumes bodies; the limit (limit.go) bounds how many
-//     calls are under way, and adapts to what the source bears (adaptive.go).
+//     calls are under way, and adapts to what the source bears (adaptive.go);
+//     the hedge (hedge.go) asks again for what is late.
 //     Stats tells how they do. tokens.go has what all calls of a source share.
 //   - Retry: the same budget and waits for one request of a driver's own, such
 //     as a page of a listing.

@@ -6,7 +6,7 @@ import (
 )
 
 // tokens are a bucket that fills with time and with requests, for what may be done
-// beside the requests themselves: retries.
+// beside the requests themselves: retries, hedges.
 type tokens struct {
 	burst float64 // the most that is saved
 	rate  float64 // earned in a second
@@ -23,11 +23,26 @@ type tokens struct {
 // requests.
 func retryTokens() *tokens { return &tokens{burst: 32, have: 32, rate: 20, share: 0.1} }
 
+// hedgeTokens: one for 20 requests, none to begin with.
+func hedgeTokens() *tokens { return &tokens{burst: 8, share: 0.05} }
+
 // earn counts a request.
 func (t *tokens) earn() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.have = min(t.burst, t.have+t.share)
+}
+
+// take uses a token if there is one.
+func (t *tokens) take() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.have < 1 {
+		return false
+	}
+	t.have--
+	t.uses++
+	return true
 }
 
 // borrow uses a token, and gives how long must be waited until it is earned by

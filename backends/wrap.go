@@ -7,11 +7,14 @@ type Options struct {
 	// Limit is how many requests may be under way at once; 0 is no limit. The limit
 	// of now is lower while the source throttles, and begins at 64.
 	Limit int
+	// Hedge sends a second request for a range whose answer is late; see hedge.go. It
+	// needs a limit, and a driver whose answers at one pin are all the same.
+	Hedge bool
 }
 
 // Wrap puts the wrappers around a driver, the inner one first:
 //
-//	limit -> retry -> driver
+//	limit -> retry -> hedge -> driver
 //
 // The limit is outside, so that a call that waits before its next attempt still
 // counts: a source that asks to slow down gets fewer calls, not other ones. It
@@ -21,10 +24,21 @@ func Wrap(b Backend, o Options) Backend {
 	if o.Limit <= 0 {
 		return WithRetry(b, o.Retry)
 	}
-	g := newGate(o.Limit)
+	l := &limited{gate: newGate(o.Limit)}
+	var h *hedging
+	if o.Hedge {
+		h = newHedging(b, l.gate)
+		b = h
+	}
 	r := withRetry(b, o.Retry)
-	r.gate = g
-	return &limited{Backend: r, gate: g, stats: func(s *Stats) { s.Retries = r.tokens.used() }}
+	r.gate, l.Backend = l.gate, r
+	l.stats = func(s *Stats) {
+		s.Retries = r.tokens.used()
+		if h != nil {
+			h.fill(s)
+		}
+	}
+	return l
 }
 
 // Stats is what the wrappers of one driver do now, and what they have done.
@@ -35,6 +49,9 @@ type Stats struct {
 	// Throttled counts the attempts for which the source asked to slow down, Retries
 	// those that were made again after any failure.
 	Throttled, Retries int64
+	// Hedged counts the second requests that were sent since an answer was late,
+	// HedgeWon those that were answered first.
+	Hedged, HedgeWon int64
 }
 
 // Measured is implemented by what Wrap gives if there is a limit.

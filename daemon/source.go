@@ -118,6 +118,7 @@ func (s *source) measure(b *counter) BackendStatus {
 	if now, ok := m.Stats(b.source); ok {
 		status.Limit, status.InFlight, status.Waiting = now.Limit, now.InFlight, now.Waiting
 		status.Throttled, status.Retries = now.Throttled, now.Retries
+		status.Hedged, status.HedgeWon = now.Hedged, now.HedgeWon
 	}
 	return status
 }

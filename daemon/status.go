@@ -75,6 +75,9 @@ type BackendStatus struct {
 	Waiting   int   `json:"waiting"` // for one that is under way to end
 	Throttled int64 `json:"throttled"`
 	Retries   int64 `json:"retries"`
+	// Hedged are second requests for what came late, HedgeWon those that came first.
+	Hedged   int64 `json:"hedged"`
+	HedgeWon int64 `json:"hedge_won"`
 }
 
 // Fault is the last error of one object, as a reader got it.

@@ -36,7 +36,7 @@ func azSource(c *cli.Context, retry backends.RetryPolicy) backends.Backend {
 			Retry:     retry,
 		})
 	}}
-	return backends.Wrap(az, backends.Options{Retry: retry, Limit: maxRequests})
+	return backends.Wrap(az, backends.Options{Retry: retry, Limit: maxRequests, Hedge: true})
 }
 
 func azSettings(c *cli.Context, s shown) {

@@ -35,7 +35,7 @@ func gsSource(c *cli.Context, retry backends.RetryPolicy) backends.Backend {
 			Retry:       retry,
 		})
 	}}
-	return backends.Wrap(gs, backends.Options{Retry: retry, Limit: maxRequests})
+	return backends.Wrap(gs, backends.Options{Retry: retry, Limit: maxRequests, Hedge: true})
 }
 
 func gsSettings(c *cli.Context, s shown) {

@@ -33,7 +33,7 @@ func s3Flags() []cli.Flag {
 // s3Source is made when it is first asked.
 func s3Source(c *cli.Context, retry backends.RetryPolicy) backends.Backend {
 	s3 := &lazy{open: func(ctx context.Context) (backends.Backend, error) { return s3store.New(ctx, s3Options(c, retry)) }}
-	return backends.Wrap(s3, backends.Options{Retry: retry, Limit: maxRequests})
+	return backends.Wrap(s3, backends.Options{Retry: retry, Limit: maxRequests, Hedge: true})
 }
 
 func s3Options(c *cli.Context, retry backends.RetryPolicy) s3store.Options {

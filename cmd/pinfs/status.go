@@ -25,7 +25,8 @@ JSON: daemon {pid, version, uptime, started} (null when none runs), mounts [{dir
 ref, open, verify, registry, since, detached, requests, unpinned [{path, ref, since,
 dir, objects, left_out, error}], unpinned_count}], cache {dir, used, limit, objects,
 hits, misses}, backends [{scheme, requests, errors, bytes, limit, in_flight, waiting,
-throttled, retries}], errors [{path, ref, errno, message, time}], newest first.`,
+throttled, retries, hedged, hedge_won}], errors [{path,
+ref, errno, message, time}], newest first.`,
 		Action: a.status,
 	}
 }
