@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"context"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -36,12 +37,12 @@ func (f *fileSystem) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fu
 		return f.fail(s.path(""), err)
 	}
 	defer f.trees.release(held)
-	rec, err := held.tree.Snapshot.Node(n.index)
+	rec, err := held.tree.Snapshot.Stat(n.index)
 	if err != nil {
 		return f.fail(s.path(""), err)
 	}
 	out.AttrValid = forever
-	return f.nodeAttr(cancel, &in.InHeader, &out.Attr, held, rec)
+	return f.nodeAttr(cancel, &in.InHeader, &out.Attr, held, &rec)
 }
 
 // nameAttr fills in what lists of names and aliases look like. A list has one
@@ -56,7 +57,7 @@ func (f *fileSystem) nameAttr(a *fuse.Attr, n node, s Slot) {
 
 // nodeAttr fills in the attributes of a node of a version. It asks Content for
 // the size of a file whose manifest does not tell it.
-func (f *fileSystem) nodeAttr(cancel <-chan struct{}, h *fuse.InHeader, a *fuse.Attr, held *heldTree, rec snapshot.Node) fuse.Status {
+func (f *fileSystem) nodeAttr(cancel <-chan struct{}, h *fuse.InHeader, a *fuse.Attr, held *heldTree, rec *snapshot.Node) fuse.Status {
 	size := rec.Size
 	if size == manifest.SizeUnknown {
 		ctx, stop := f.request(cancel, h.Pid, f.o.ReadTimeout)
@@ -66,7 +67,7 @@ func (f *fileSystem) nodeAttr(cancel <-chan struct{}, h *fuse.InHeader, a *fuse.
 			size, err = f.askSize(ctx, obj)
 		}
 		if err != nil {
-			return f.faults.report(held.path(rec), obj, err)
+			return f.faults.report(held.path(*rec), obj, err)
 		}
 	}
 	f.fillNode(a, held, rec, size)
@@ -82,7 +83,7 @@ func (f *fileSystem) askSize(ctx context.Context, obj manifest.Object) (int64, e
 }
 
 // fillNode fills in the attributes of a node whose size is known.
-func (f *fileSystem) fillNode(a *fuse.Attr, held *heldTree, rec snapshot.Node, size int64) {
+func (f *fileSystem) fillNode(a *fuse.Attr, held *heldTree, rec *snapshot.Node, size int64) {
 	if rec.Dir {
 		a.Mode, a.Nlink = dirMode, 2+rec.Dirs
 	} else {
@@ -109,7 +110,7 @@ func (f *fileSystem) common(a *fuse.Attr, n node, modified time.Time) {
 func (h *heldTree) path(rec snapshot.Node) string {
 	below, err := h.tree.Snapshot.Path(rec.Index)
 	if err != nil {
-		below = string(rec.Name)
+		below = "node " + strconv.FormatUint(uint64(rec.Index), 10)
 	}
 	return Slot{Kind: SlotVersion, Project: h.tree.Project, Name: h.tree.Name}.path(below)
 }

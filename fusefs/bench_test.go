@@ -57,6 +57,12 @@ func cpuTime(t testing.TB) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
+func usedCPU() time.Duration {
+	var u unix.Rusage
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // BenchmarkOpenReadClose reads small files that the kernel has.
 func BenchmarkOpenReadClose(b *testing.B) {
 	m, _ := mountFiles(b, map[string][]byte{"d/f": random(1, 4096)})

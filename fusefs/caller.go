@@ -25,16 +25,8 @@ const callerCheck = 50 * time.Millisecond
 // first signal the thread is watched, and only SIGKILL, which is what every
 // deadly signal has become by then, ends the request.
 func (f *fileSystem) request(cancel <-chan struct{}, pid uint32, timeout time.Duration) (context.Context, context.CancelFunc) {
-	ctx, stop := context.WithTimeout(f.base, timeout)
-	go func() {
-		select {
-		case <-ctx.Done():
-		case <-cancel:
-			watchCaller(ctx, pid)
-			stop()
-		}
-	}()
-	return ctx, stop
+	ctx := &requestContext{base: f.base, cancel: cancel, pid: pid, deadline: time.Now().Add(timeout)}
+	return ctx, ctx.stop
 }
 
 // watchCaller returns when thread pid is being killed or ctx is done.

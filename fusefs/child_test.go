@@ -18,6 +18,7 @@ func child(role string) int {
 		"device":   openDevice,
 		"nobody":   mountAsNobody,
 		"worker":   work,
+		"serve":    serve,
 	}
 	if err := roles[role](); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -1,6 +1,8 @@
 package fusefs
 
 import (
+	"unsafe"
+
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/pinfs/pinfs/manifest"
 	"github.com/pinfs/pinfs/manifest/snapshot"
@@ -67,33 +69,23 @@ func (f *fileSystem) readDir(cancel <-chan struct{}, in *fuse.ReadIn, w dirWrite
 // children writes the entries of directory n from offset on. Offset 0 is before
 // ".", 1 before "..", and 2+k before the directory's k-th record, so an offset
 // stays right however long somebody keeps it.
-func (w dirWriter) children(n node, s Slot, offset uint64) error {
-	dir, err := w.held.tree.Snapshot.Node(n.index)
+func (w *dirWriter) children(n node, s Slot, offset uint64) error {
+	dir, err := w.held.tree.Snapshot.Stat(n.index)
 	if err != nil {
 		return err
 	}
 	if offset < 2 && !w.dots(w.f.id(n), w.f.parent(n, s, dir), offset) {
 		return nil
 	}
-	var recs [dirBatch]snapshot.Node
-	for k := max(offset, 2) - 2; k < uint64(dir.Count); {
-		got, err := w.held.tree.Snapshot.ReadDir(n.index, uint32(k), recs[:])
-		if err != nil {
-			return err
-		}
-		for _, rec := range recs[:got] {
-			if !rec.Shadowed && !w.node(rec, k+3) {
-				return nil
-			}
-			k++
-		}
+	k := max(offset, 2) - 2
+	if k >= uint64(dir.Count) {
+		return nil
 	}
-	return nil
+	return w.held.tree.Snapshot.Children(n.index, uint32(k), func(rec *snapshot.Node) bool {
+		k++
+		return rec.Shadowed || w.node(rec, k+2)
+	})
 }
-
-// dirBatch is how many records are read at once: about a third of what fits an
-// answer.
-const dirBatch = 100
 
 // parent gives the id for "..".
 func (f *fileSystem) parent(n node, s Slot, dir snapshot.Node) uint64 {
@@ -115,7 +107,7 @@ type dirWriter struct {
 }
 
 // dots writes "." and ".." as far as offset wants them; false when the buffer is full.
-func (w dirWriter) dots(self, parent, offset uint64) bool {
+func (w *dirWriter) dots(self, parent, offset uint64) bool {
 	if offset == 0 && !w.name(fuse.DirEntry{Name: ".", Mode: dirMode, Ino: self, Off: 1}) {
 		return false
 	}
@@ -123,7 +115,7 @@ func (w dirWriter) dots(self, parent, offset uint64) bool {
 }
 
 // name writes an entry without attributes: the kernel looks it up when it is used.
-func (w dirWriter) name(e fuse.DirEntry) bool {
+func (w *dirWriter) name(e fuse.DirEntry) bool {
 	if w.plus {
 		return w.out.AddDirLookupEntry(e) != nil
 	}
@@ -132,8 +124,9 @@ func (w dirWriter) name(e fuse.DirEntry) bool {
 
 // node writes the entry of a record; off is the offset after it. A file of
 // unknown size goes without attributes, so that listing it asks nobody.
-func (w dirWriter) node(rec snapshot.Node, off uint64) bool {
-	e := fuse.DirEntry{Name: string(rec.Name), Mode: fileMode, Ino: w.f.id(node{w.held.slot, rec.Index}), Off: off}
+func (w *dirWriter) node(rec *snapshot.Node, off uint64) bool {
+	name := unsafe.String(unsafe.SliceData(rec.Name), len(rec.Name)) // copied into the answer before rec ends
+	e := fuse.DirEntry{Name: name, Mode: fileMode, Ino: w.f.id(node{w.held.slot, rec.Index}), Off: off}
 	if rec.Dir {
 		e.Mode = dirMode
 	}

@@ -49,7 +49,7 @@ func (f *fileSystem) lookupFile(cancel <-chan struct{}, h *fuse.InHeader, n node
 		return fuse.OK
 	}
 	out.NodeId, out.AttrValid = f.id(node{n.slot, rec.Index}), forever
-	return f.nodeAttr(cancel, h, &out.Attr, held, rec)
+	return f.nodeAttr(cancel, h, &out.Attr, held, &rec)
 }
 
 // lookupName finds a project, or a version or alias of project dir.Project.
@@ -84,11 +84,11 @@ func (f *fileSystem) versionAttr(ctx context.Context, a *fuse.Attr, n node, s Sl
 		return f.fail(s.path(""), err)
 	}
 	defer f.trees.release(held)
-	rec, err := held.tree.Snapshot.Node(0)
+	rec, err := held.tree.Snapshot.Stat(0)
 	if err != nil {
 		return f.fail(s.path(""), err)
 	}
-	f.fillNode(a, held, rec, 0)
+	f.fillNode(a, held, &rec, 0)
 	return fuse.OK
 }
 

@@ -40,7 +40,7 @@ func (f *fileSystem) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (
 		return nil, f.fail(s.path(""), err)
 	}
 	defer f.trees.release(held)
-	rec, err := held.tree.Snapshot.Node(n.index)
+	rec, err := held.tree.Snapshot.Stat(n.index)
 	if err != nil {
 		return nil, f.fail(s.path(""), err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pinfs/pinfs/manifest"
 )
@@ -40,8 +41,11 @@ type Slot struct {
 type Slots struct {
 	journal func([]byte) error
 
-	mu     sync.RWMutex // guards all below
-	list   []Slot
+	// list is what Slot reads without a lock: nobody changes an entry, and those
+	// behind its end are not looked at.
+	list atomic.Pointer[[]Slot]
+
+	mu     sync.RWMutex // guards all below, and held by who replaces list
 	number map[Slot]uint32
 	latest map[Slot]uint32 // key: kind, project and name only
 }
@@ -50,6 +54,7 @@ type Slots struct {
 // one line of JSON, before its number is used; nil keeps no journal.
 func NewSlots(journal func(rec []byte) error) *Slots {
 	t := &Slots{journal: journal, number: map[Slot]uint32{}, latest: map[Slot]uint32{}}
+	t.list.Store(&[]Slot{})
 	t.add(Slot{Kind: SlotProjects})
 	return t
 }
@@ -88,9 +93,9 @@ func (t *Slots) replay(line []byte) error {
 	if err := json.Unmarshal(line, &rec); err != nil {
 		return &manifest.Error{Kind: manifest.KindCorrupt, Op: "read slot journal", Err: err}
 	}
-	if int(rec.Number) != len(t.list) {
+	if int(rec.Number) != t.Len() {
 		return &manifest.Error{Kind: manifest.KindCorrupt, Op: "read slot journal", Msg: "numbers are not in order",
-			Expected: fmt.Sprint(len(t.list)), Found: fmt.Sprint(rec.Number)}
+			Expected: fmt.Sprint(t.Len()), Found: fmt.Sprint(rec.Number)}
 	}
 	t.add(rec.Slot)
 	return nil
@@ -109,7 +114,7 @@ func (t *Slots) Number(s Slot) (uint32, error) {
 		t.latest[s.key()] = n
 		return n, nil
 	}
-	if len(t.list) > maxSlots {
+	if t.Len() > maxSlots {
 		return 0, &manifest.Error{Kind: manifest.KindLimit, Op: "number", Ref: s.Name, Msg: "too many versions and aliases in one mount"}
 	}
 	if err := t.write(s); err != nil {
@@ -122,7 +127,7 @@ func (t *Slots) write(s Slot) error {
 	if t.journal == nil {
 		return nil
 	}
-	rec, err := json.Marshal(slotRecord{uint32(len(t.list)), s})
+	rec, err := json.Marshal(slotRecord{uint32(t.Len()), s})
 	if err != nil {
 		return err
 	}
@@ -133,8 +138,9 @@ func (t *Slots) write(s Slot) error {
 }
 
 func (t *Slots) add(s Slot) uint32 {
-	n := uint32(len(t.list))
-	t.list = append(t.list, s)
+	list := append(*t.list.Load(), s)
+	n := uint32(len(list) - 1)
+	t.list.Store(&list)
 	t.number[s] = n
 	t.latest[s.key()] = n
 	return n
@@ -161,17 +167,12 @@ func (t *Slots) Latest(kind SlotKind, project, name string) (uint32, bool) {
 
 // Slot gives the entry with number n.
 func (t *Slots) Slot(n uint32) (Slot, bool) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	if int64(n) >= int64(len(t.list)) {
+	list := *t.list.Load()
+	if int64(n) >= int64(len(list)) {
 		return Slot{}, false
 	}
-	return t.list[n], true
+	return list[n], true
 }
 
 // Len gives how many slots there are.
-func (t *Slots) Len() int {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return len(t.list)
-}
+func (t *Slots) Len() int { return len(*t.list.Load()) }

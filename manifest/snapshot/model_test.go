@@ -1,6 +1,7 @@
 package snapshot_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -230,7 +231,7 @@ func (m model) checkNodes(t fataler, s *snapshot.Snapshot) {
 		seen[key] = true
 		if n.Dir {
 			m.checkDir(t, s, n, path)
-			checkReadDir(t, s, n)
+			checkChildren(t, s, n)
 			continue
 		}
 		want, ok := m.files[path]
@@ -247,19 +248,28 @@ func (m model) checkNodes(t fataler, s *snapshot.Snapshot) {
 	}
 }
 
-// checkReadDir compares ReadDir, from each child on and in runs of each length,
-// with Node.
-func checkReadDir(t fataler, s *snapshot.Snapshot, dir snapshot.Node) {
+// checkChildren compares Children, from each child on and in runs of each length,
+// with Node and Stat.
+func checkChildren(t fataler, s *snapshot.Snapshot, dir snapshot.Node) {
 	for from := range dir.Count + 2 {
 		for room := range 4 {
-			nodes := make([]snapshot.Node, room)
-			n := must[int](t)(s.ReadDir(dir.Index, from, nodes))
-			if want := min(room, int(dir.Count-min(from, dir.Count))); n != want {
-				t.Fatalf("ReadDir of %d children from %d on: %d of %d, want %d", dir.Count, from, n, room, want)
+			var got []snapshot.Node
+			err := s.Children(dir.Index, from, func(n *snapshot.Node) bool {
+				kept := *n
+				kept.Name = bytes.Clone(n.Name)
+				got = append(got, kept)
+				return len(got) <= room
+			})
+			if want := min(room+1, int(dir.Count-min(from, dir.Count))); err != nil || len(got) != want {
+				t.Fatalf("Children of %d from %d on: %d of %d, want %d; %v", dir.Count, from, len(got), room+1, want, err)
 			}
-			for k, got := range nodes[:n] {
-				if want := must[snapshot.Node](t)(s.Node(dir.First + from + uint32(k))); !reflect.DeepEqual(got, want) {
-					t.Fatalf("ReadDir gives %+v, Node %+v", got, want)
+			for k, got := range got {
+				want := must[snapshot.Node](t)(s.Node(dir.First + from + uint32(k)))
+				if !reflect.DeepEqual(got, want) {
+					t.Fatalf("Children gives %+v, Node %+v", got, want)
+				}
+				if want.Name = nil; !reflect.DeepEqual(must[snapshot.Node](t)(s.Stat(got.Index)), want) {
+					t.Fatalf("Stat and Node differ: %+v", want)
 				}
 			}
 		}
@@ -313,7 +323,7 @@ func (m model) checkLookups(t fataler, s *snapshot.Snapshot) {
 		for _, name := range names {
 			n, ok, err := s.Lookup(d.Index, name)
 			path := strings.TrimPrefix(dir+"/"+name, "/")
-			if err != nil || !ok || string(n.Name) != name || n.Dir != m.isDir(path) || n.Parent != d.Index {
+			if err != nil || !ok || string(must[snapshot.Node](t)(s.Node(n.Index)).Name) != name || n.Dir != m.isDir(path) || n.Parent != d.Index {
 				t.Fatalf("lookup %q in %q: %+v, %v, %v", name, dir, n, ok, err)
 			}
 			if found, ok, err := s.Find(path); err != nil || !ok || found.Index != n.Index {

@@ -51,8 +51,19 @@ func (s *Snapshot) Node(i uint32) (n Node, err error) {
 	return n, nil
 }
 
-// Lookup finds a child of the directory dir; shadowed files are not found.
-// KindInvalid when dir is no directory, KindCorrupt.
+// Stat is Node without the name, which would be an allocation.
+func (s *Snapshot) Stat(i uint32) (n Node, err error) {
+	defer s.guard(debug.SetPanicOnFault(true), &err)
+	if err := s.node(i, &n); err != nil {
+		return Node{}, err
+	}
+	n.Name = nil
+	return n, nil
+}
+
+// Lookup finds a child of the directory dir; shadowed files are not found. The
+// node comes without its name, which is the caller's. KindInvalid when dir is no
+// directory, KindCorrupt.
 func (s *Snapshot) Lookup(dir uint32, name string) (n Node, ok bool, err error) {
 	defer s.guard(debug.SetPanicOnFault(true), &err)
 	var d Node
@@ -60,12 +71,12 @@ func (s *Snapshot) Lookup(dir uint32, name string) (n Node, ok bool, err error) 
 		return Node{}, false, err
 	}
 	if !d.Dir {
-		return Node{}, false, s.invalid(fmt.Sprintf("node %d is no directory", dir))
+		return Node{}, false, s.notDir(dir)
 	}
 	if ok, err = s.child(&d, name, &n); !ok || err != nil {
 		return Node{}, false, err
 	}
-	n.Name = []byte(name)
+	n.Name = nil
 	return n, true, nil
 }
 
@@ -127,6 +138,10 @@ func (s *Snapshot) record(i uint32) ([]byte, error) {
 
 func (s *Snapshot) invalid(msg string) error {
 	return &manifest.Error{Kind: manifest.KindInvalid, Op: "read snapshot", Ref: s.path, Msg: msg}
+}
+
+func (s *Snapshot) notDir(i uint32) error {
+	return s.invalid(fmt.Sprintf("node %d is no directory", i))
 }
 
 // name gives the name of node i, in the mapping.

@@ -49,7 +49,7 @@ func (w *walker) start(dir uint32) (err error) {
 		return err
 	}
 	if !n.Dir {
-		return w.s.invalid("walk: it is no directory")
+		return w.s.notDir(dir)
 	}
 	w.stack = append(w.stack, run{dir, n.First, n.First + n.Count})
 	return nil
@@ -82,24 +82,30 @@ func (w *walker) next() (n Node, ok bool, err error) {
 	return Node{}, false, nil
 }
 
-// ReadDir fills nodes with children of the directory dir from the from-th on,
-// shadowed files too, and gives how many there were. It is Node for many at the
-// cost of one. KindInvalid when dir is no directory, KindCorrupt.
-func (s *Snapshot) ReadDir(dir, from uint32, nodes []Node) (n int, err error) {
-	w := walker{s: s}
-	if err := w.start(dir); err != nil {
-		return 0, err
-	}
+// Children calls fn for children of the directory dir from the from-th on,
+// shadowed files too, until it gives false. It is Node for many at the cost of
+// one, without allocations: the node and its name are good during the call only,
+// and a fault of the file can end a call of fn at any place where it reads the
+// name. KindInvalid when dir is no directory, KindCorrupt.
+func (s *Snapshot) Children(dir, from uint32, fn func(n *Node) bool) (err error) {
 	defer s.guard(debug.SetPanicOnFault(true), &err)
-	r := &w.stack[0]
-	r.next = min(r.next+min(from, r.end-r.next), r.end)
-	for ; n < len(nodes) && r.next < r.end; n++ {
-		if err := s.childNode(r, &nodes[n]); err != nil {
-			return 0, err
-		}
-		nodes[n].Name = w.keep(nodes[n].Name)
+	var n Node
+	if err := s.node(dir, &n); err != nil {
+		return err
 	}
-	return n, nil
+	if !n.Dir {
+		return s.notDir(dir)
+	}
+	r := run{dir, n.First + min(from, n.Count), n.First + n.Count}
+	for r.next < r.end {
+		if err := s.childNode(&r, &n); err != nil {
+			return err
+		}
+		if !fn(&n) {
+			return nil
+		}
+	}
+	return nil
 }
 
 // childNode gives the next node of r. That its parent is r's directory makes every
