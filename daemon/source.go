@@ -50,7 +50,7 @@ func (s *source) Open(ctx context.Context, obj manifest.Object, offset, length i
 	if err != nil {
 		return nil, cache.Described{}, err
 	}
-	return &countedBody{body, s, obj}, describe(info), nil
+	return &countedBody{ReadCloser: body, source: s, obj: obj}, describe(info), nil
 }
 
 // Stat asks for obj at its pin.
@@ -123,15 +123,32 @@ func (s *source) measure(b *counter) BackendStatus {
 	return status
 }
 
-// countedBody counts what a stream brings.
+// countedBody counts what a stream brings, at its end: a stream is read in many
+// small pieces, from one goroutine.
 type countedBody struct {
 	io.ReadCloser
 	source *source
 	obj    manifest.Object
+	bytes  int64
 }
 
+// Read counts an error at once.
 func (b *countedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.source.count(b.obj, 0, int64(n), err)
+	b.bytes += int64(n)
+	if err != nil {
+		b.told(err)
+	}
 	return n, err
+}
+
+// Close counts what came since.
+func (b *countedBody) Close() error {
+	b.told(nil)
+	return b.ReadCloser.Close()
+}
+
+func (b *countedBody) told(err error) {
+	b.source.count(b.obj, 0, b.bytes, err)
+	b.bytes = 0
 }
