@@ -4,14 +4,14 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/semaphore"
-	"golang.org/x/sys/unix"
 )
 
 // budget hands out the buffers of fetches and bounds their sum. Buffers of
 // 64 KiB and more are mapped, not allocated: page-aligned, outside the garbage
-// collector's arithmetic, and given back to the host when idle.
+// collector's arithmetic, and given back to the host when idle; see newBuffer.
 type budget struct {
 	limit   int64
 	sem     *semaphore.Weighted
@@ -30,7 +30,6 @@ type budget struct {
 
 const (
 	minClass  = 4 << 10
-	mapsFrom  = 64 << 10
 	aheadPart = 4 // read-ahead leaves an aheadPart-th of the budget to demand
 )
 
@@ -52,12 +51,34 @@ func (b *budget) get(ctx context.Context, n int64) ([]byte, error) {
 	if !b.sem.TryAcquire(class) {
 		b.waiting.Add(1)
 		defer b.waiting.Add(-1)
-		b.reclaim(class)
+		defer b.reclaiming(class)()
 		if err := b.sem.Acquire(ctx, class); err != nil {
 			return nil, err
 		}
 	}
 	return b.take(class)
+}
+
+// reclaimEvery is how often who waits for memory asks for it to be given up.
+const reclaimEvery = 50 * time.Millisecond
+
+// reclaiming asks for n bytes now and again, until it is stopped.
+func (b *budget) reclaiming(n int64) (stop func()) {
+	b.reclaim(n)
+	done := make(chan struct{})
+	go func() {
+		tick := time.NewTicker(reclaimEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				b.reclaim(n)
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { close(done) }
 }
 
 // try gives a buffer of n bytes if there is one to spare for read-ahead.
@@ -84,9 +105,7 @@ func (b *budget) used() int64 {
 func (b *budget) take(class int64) ([]byte, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if list := b.free[class]; len(list) > 0 {
-		buf := list[len(list)-1]
-		b.free[class] = list[:len(list)-1]
+	if buf := b.idle(class); buf != nil {
 		b.inUse += class
 		return buf, nil
 	}
@@ -115,14 +134,12 @@ func (b *budget) put(buf []byte) {
 
 // dropOne frees one idle buffer; b.mu is held.
 func (b *budget) dropOne() bool {
-	for class, list := range b.free {
-		if len(list) == 0 {
-			continue
+	for class := range b.free {
+		if buf := b.idle(class); buf != nil {
+			b.total -= class
+			freeBuffer(buf)
+			return true
 		}
-		b.free[class] = list[:len(list)-1]
-		b.total -= class
-		freeBuffer(list[len(list)-1])
-		return true
 	}
 	return false
 }
@@ -146,15 +163,13 @@ func (b *budget) close() {
 	}
 }
 
-func newBuffer(class int64) ([]byte, error) {
-	if class < mapsFrom {
-		return make([]byte, class), nil
+// idle gives an unused buffer of class, if one is there; b.mu is held.
+func (b *budget) idle(class int64) []byte {
+	list := b.free[class]
+	if len(list) == 0 {
+		return nil
 	}
-	return unix.Mmap(-1, 0, int(class), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
-}
-
-func freeBuffer(buf []byte) {
-	if cap(buf) >= mapsFrom {
-		_ = unix.Munmap(buf[:cap(buf)]) // fails only for what is no mapping
-	}
+	buf := list[len(list)-1]
+	b.free[class] = list[:len(list)-1]
+	return buf
 }

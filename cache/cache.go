@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
@@ -39,7 +40,9 @@ type Cache struct {
 	latency  latency
 	asking   singleflight.Group
 	requests *semaphore.Weighted
-	writes   *semaphore.Weighted
+	writes   *writes
+	scratch  *scratch
+	noDirect atomic.Bool // the file system of the cache has no O_DIRECT
 	strict   *semaphore.Weighted
 	toVerify chan *object
 	blocks   sync.Pool // of *[BlockSize]byte
@@ -47,7 +50,6 @@ type Cache struct {
 }
 
 const (
-	writesMax = 4  // parts being written at once
 	strictMax = 16 // objects of up to 1 MiB being verified in memory at once
 	verifyMax = 64
 )
@@ -75,14 +77,15 @@ func Open(o Options) (*Cache, error) {
 
 func newCache(o Options, dir *directory) *Cache {
 	c := &Cache{o: o, fs: o.FS, dir: dir, maxPart: o.maxPart(),
-		requests: semaphore.NewWeighted(int64(o.Requests)), writes: semaphore.NewWeighted(writesMax), strict: semaphore.NewWeighted(strictMax),
+		requests: semaphore.NewWeighted(int64(o.Requests)), strict: semaphore.NewWeighted(strictMax),
 		toVerify: make(chan *object, verifyMax), budget: newBudget(o.MemoryBytes), health: &health{log: o.Logger},
 		recent: recent{grain: o.UseGrain}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.blocks.New = func() any { return new([BlockSize]byte) }
 	c.table, c.writer = newTable(c), newWriter(c)
 	c.linger = newLingering(c)
-	c.budget.reclaim = c.linger.reclaim
+	c.writes, c.scratch = &writes{c: c}, newScratch()
+	c.budget.reclaim = func(n int64) { c.reclaim(n, true) }
 	return c
 }
 
@@ -149,6 +152,7 @@ func (c *Cache) Close() error {
 		err = errors.Join(err, c.index.close(ctx, func() error { return c.endCounts(clean) }))
 	}
 	c.budget.close()
+	c.scratch.close()
 	if err == nil {
 		c.settled()
 	}

@@ -35,6 +35,25 @@
 // badger finds out with a delay of up to 256 MiB, and gives it back within
 // seconds. A quarter of the limit at most is counted against that.
 //
+// # The way of the bytes
+//
+// A fetch fills a page-aligned buffer, on large pages where the host has them;
+// readers are answered from it while it fills, a block of 64 KiB at a time. From the
+// same buffer it goes to disk, past the kernel's page cache (O_DIRECT): memory holds
+// the data once, in the kernel's cache of the mount. Where the file system refuses
+// that, and for the last bytes of a file that fill no page, writes are ordinary ones,
+// dropped from the page cache afterwards. Files are exactly as long as their objects.
+//
+// A disk that is slower than the source holds nobody: parts that wait for it are
+// given up when their memory is wanted (see writes), and fetched again when they are
+// read again.
+//
+// A sequential reader has a window fetched ahead of it, eight times what it read in
+// sequence: from 1 MiB to Options.Parallel parts of 8 MiB, smaller ones at the end of
+// the object. Of what is on disk the next 16 MiB are read ahead, in parts too, so that
+// each disk read is a large one. A read at random gets its blocks and no more, until an
+// eighth of a region of 8 MiB is here: the rest of it is then fetched.
+//
 // # Crashes
 //
 // No order of writes to the disk is needed, so nothing is synced. A block enters
@@ -88,7 +107,7 @@
 //	object.mu     tables, parts, streams and flags of one object
 //	part.mu       who waits for a part
 //	shard.mu      which objects are in memory, and their users
-//	quota.mu, budget.mu, writer.mu, lingering.mu, failures.mu, recentSet.mu
+//	quota.mu, budget.mu, writer.mu, writes.mu, lingering.mu, failures.mu, recentSet.mu
 //
 // Disk and network I/O happen outside all of them, but for reads of the index
 // and opening a file, which object.mu covers. Only the writer's goroutine

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pinfs/pinfs/manifest"
@@ -211,23 +213,48 @@ func (c *Cache) arrived(o *object, p *part, n int64) error {
 
 // watch is the deadline of one request: it ends when nothing moved for the
 // stall timeout.
+//
+// Moves are counted and the timer looks at the count, so that what comes in small
+// pieces costs no timer each; it ends after twice that time at most.
 type watch struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	timer  *time.Timer
 	stall  time.Duration
+	moves  atomic.Int64
+
+	mu    sync.Mutex // guards the timer against its own end
+	timer *time.Timer
+	seen  int64 // moves at the last look; the timer's own
 }
 
 func (c *Cache) watch() *watch {
 	ctx, cancel := context.WithCancelCause(c.ctx)
 	w := &watch{ctx: ctx, cancel: cancel, stall: c.o.StallTimeout}
-	w.timer = time.AfterFunc(w.stall, func() { cancel(errStall) })
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer = time.AfterFunc(w.stall, w.look)
 	return w
 }
 
-func (w *watch) moved() { w.timer.Reset(w.stall) }
+func (w *watch) look() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := w.moves.Load()
+	if now == w.seen {
+		w.cancel(errStall)
+		return
+	}
+	w.seen = now
+	if w.ctx.Err() == nil {
+		w.timer.Reset(w.stall)
+	}
+}
+
+func (w *watch) moved() { w.moves.Add(1) }
 
 func (w *watch) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.timer.Stop()
 	w.cancel(nil)
 }

@@ -19,7 +19,7 @@ func (c *Cache) janitor() {
 		case <-c.ctx.Done():
 			return
 		case n := <-c.budget.soon:
-			c.linger.reclaim(n)
+			c.reclaim(n, false)
 			i--
 			continue
 		case <-tick.C:

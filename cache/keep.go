@@ -1,31 +1,19 @@
 package cache
 
-import "time"
-
-// starvedAfter is how long a part may hold memory that demand waits for before
-// it is given up instead of written.
-const starvedAfter = time.Second
-
 // keep writes a complete part to where it stays; what can't be written lingers
-// in memory for its readers. The disk slows readers down only when the memory
-// budget is full, and only for starvedAfter.
+// in memory for its readers. The disk slows readers down only while it is waited
+// for, see writes.
 func (c *Cache) keep(o *object, p *part) {
-	done := time.Now()
 	if !p.keep || c.health.bypassed() {
 		c.linger.add(o, p)
 		return
 	}
 	if !o.small() { // the writer takes those in batches
-		if c.writes.Acquire(c.ctx, 1) != nil {
+		if !c.writes.wait(p) {
 			c.linger.add(o, p)
 			return
 		}
-		defer c.writes.Release(1)
-	}
-	if c.budget.waiting.Load() > 0 && time.Since(done) > starvedAfter {
-		c.n.unkept.Add(1)
-		c.linger.add(o, p)
-		return
+		defer c.writes.done()
 	}
 	if !c.quota.reserve(c.ctx, p.n, c.mayEvict(o)) {
 		c.n.unkept.Add(1)

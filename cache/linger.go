@@ -76,13 +76,24 @@ func (l *lingering) giveUp(x lingerer) {
 	l.c.table.release(x.o)
 }
 
-// reclaim drops the oldest parts, n bytes of them.
-func (l *lingering) reclaim(n int64) {
+// reclaim makes room for n bytes of buffers: for a demand, or only for read-ahead.
+func (c *Cache) reclaim(n int64, demand bool) {
+	if n = c.linger.reclaim(n); n > 0 {
+		c.writes.reclaim(n, demand)
+	}
+}
+
+// reclaim drops the oldest parts, n bytes of them, and gives how much is still
+// wanted.
+func (l *lingering) reclaim(n int64) int64 {
 	l.take(func(x lingerer) bool {
 		was := n > 0
-		n -= x.p.n
+		if was {
+			n -= x.p.n
+		}
 		return was
 	})
+	return n
 }
 
 // expire drops what lingers for too long.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -196,6 +197,9 @@ func (o *object) added(first int64, crcs []uint32) {
 
 // lost forgets a block that can't be read or fails its check; o.mu is held.
 func (o *object) lost(b int64) {
+	if p := o.find(b); p != nil && p.loaded {
+		o.remove(p)
+	}
 	ch, i := o.chunkOf(b)
 	if ch.has(i) {
 		ch.clear(i)
@@ -216,6 +220,7 @@ func (o *object) reset(flags uint8) {
 		}
 	}
 	o.fresh, o.stored = true, 0
+	o.parts = slices.DeleteFunc(o.parts, func(p *part) bool { return p.loaded })
 	if o.file != nil {
 		o.stale, o.file = append(o.stale, o.file), nil
 	}
@@ -236,7 +241,7 @@ func (o *object) handle(create bool) (File, error) {
 	if o.file != nil {
 		return o.file, nil
 	}
-	f, err := o.c.fs.OpenFile(o.path(), os.O_RDWR, 0)
+	f, err := o.c.openContent(o.path(), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) && create {
 		f, err = o.create()
 	}
@@ -249,12 +254,12 @@ func (o *object) handle(create bool) (File, error) {
 
 func (o *object) create() (File, error) {
 	name := o.path()
-	f, err := o.c.fs.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := o.c.openContent(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := o.c.fs.MkdirAll(o.c.dir.join(objectsName, hexKey(o.key)[:2]), 0o700); err != nil {
 			return nil, err
 		}
-		f, err = o.c.fs.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+		f, err = o.c.openContent(name, os.O_RDWR|os.O_CREATE, 0o600)
 	}
 	if err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 type part struct {
 	off, n int64 // aligned to blocks; the last one of an object ends with it
 	ahead  bool  // nobody asked for it yet
+	loaded bool  // comes from disk
 	whole  bool  // served only when all is there and checked
 	check  bool  // compare blocks with the CRCs that a pass learned
 	refs   atomic.Int32

@@ -27,6 +27,9 @@ func (c *Cache) plan(ctx context.Context, o *object, st *step, off, end int64, d
 	}
 	if stream != nil && !o.whole() {
 		c.lookAhead(o, stream, disk)
+		if st.file != nil {
+			c.loadAhead(o, stream, st.file)
+		}
 	}
 	return nil
 }
@@ -57,12 +60,12 @@ func (c *Cache) locate(o *object, st *step, stream *stream, off, end int64, disk
 	for at := off; at < end; {
 		b := at / BlockSize
 		stop := min((b+1)*BlockSize, end)
-		if crc, ok := o.onDisk(b, disk); ok {
+		p := o.find(b)
+		if crc, ok := o.onDisk(b, disk); ok && (p == nil || !p.loaded) {
 			st.addDisk(at, stop, crc, &crcs)
 			at = stop
 			continue
 		}
-		p := o.find(b)
 		if p == nil {
 			var err error
 			if p, err = c.demand(o, stream, b, end, disk); err != nil {
@@ -126,13 +129,16 @@ func (c *Cache) demand(o *object, stream *stream, b, end int64, disk bool) (*par
 	if !o.whole() {
 		ahead := int64(0)
 		if stream != nil {
-			ahead = stream.part(c.maxPart)
+			ahead = stream.demand(c.maxPart)
 		}
 		off, n = c.gap(o, b, end, ahead, disk)
 	}
 	p := newPart(off, n, o.whole(), disk)
 	p.check = o.has(flagVerified) && !o.whole() && !o.pieced()
 	c.start(o, p, nil)
+	if stream == nil && disk && !o.whole() {
+		c.fillRegion(o, b)
+	}
 	return p, nil
 }
 
@@ -166,8 +172,8 @@ func (c *Cache) gap(o *object, b, end, ahead int64, disk bool) (off, n int64) {
 // are free. o.mu is held.
 func (c *Cache) lookAhead(o *object, st *stream, disk bool) {
 	limit := min(st.next+st.window, o.size)
-	size := st.part(c.maxPart)
 	for st.ahead < limit {
+		size := st.part(o.size-st.ahead, int64(c.o.Parallel), c.maxPart)
 		at := c.nextMissing(o, st.ahead/BlockSize, limit, disk)
 		if at >= limit || (limit-at < size && limit < o.size) {
 			return

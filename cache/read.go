@@ -137,10 +137,11 @@ func (c *Cache) readSegs(ctx context.Context, o *object, st *step, p []byte, off
 		case s.part == nil:
 			bad = !c.readDisk(o, st, s, to) || bad
 		case err == nil:
-			waited = true
+			waited = waited || !s.part.loaded
 			if err = s.part.wait(ctx, o.Object, s.end-s.part.off, c.o.StallTimeout, &c.n.arrived); err == nil {
 				s.part.copyTo(to, s.off)
-			} else if err = o.about(err, s); err == nil {
+			} else if err = o.about(err, s); err == nil || s.part.loaded && errors.Is(err, errDamaged) {
+				err = nil
 				bad = true
 			}
 		}
@@ -155,15 +156,9 @@ func (c *Cache) readSegs(ctx context.Context, o *object, st *step, p []byte, off
 // readDisk reads s into p and checks every block that it touches.
 func (c *Cache) readDisk(o *object, st *step, s *seg, p []byte) bool {
 	for at := s.off; at < s.end; {
-		b := at / BlockSize
-		n, ok := c.readRun(o, st, s, p[at-s.off:], at)
-		if !ok {
-			o.mu.Lock()
-			if o.gen == st.gen {
-				o.lost(b)
-				c.writer.dirty(o)
-			}
-			o.mu.Unlock()
+		n, bad := c.readFrom(o, st, s, p[at-s.off:], at)
+		if bad >= 0 {
+			c.lost(o, st.gen, bad)
 			return false
 		}
 		at += n
@@ -171,39 +166,67 @@ func (c *Cache) readDisk(o *object, st *step, s *seg, p []byte) bool {
 	return true
 }
 
-// readRun reads from at on: the rest of a block through a buffer when p wants
-// only a piece of it, else the whole block straight into p.
-func (c *Cache) readRun(o *object, st *step, s *seg, p []byte, at int64) (int64, bool) {
-	b := at / BlockSize
-	crc := st.crcs[s.crc+int(b-s.off/BlockSize)]
-	size := blockLen(o.size, b)
-	if at == b*BlockSize && int64(len(p)) >= size {
-		return size, c.checkRead(o, st.file, p[:size], at, crc)
+// lost forgets block b on disk, unless it is another object's by now.
+func (c *Cache) lost(o *object, gen uint64, b int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.gen == gen {
+		o.lost(b)
+		c.writer.dirty(o)
+	}
+}
+
+// readFrom reads from at on, whole blocks: through a scratch buffer, or straight
+// into p when it wants all of them and there is none. bad is a block that failed,
+// else -1.
+func (c *Cache) readFrom(o *object, st *step, s *seg, p []byte, at int64) (n, bad int64) {
+	first := at / BlockSize * BlockSize
+	crcs := st.crcs[s.crc+int((first-s.off/BlockSize*BlockSize)/BlockSize):]
+	run := min((s.end+BlockSize-1)/BlockSize*BlockSize, o.size) - first
+	if !c.noDirect.Load() {
+		if buf := c.scratch.get(run); buf != nil {
+			defer c.scratch.put(buf)
+			return c.readThrough(o, st.file, buf[:min(run, int64(len(buf)))], p, at, crcs)
+		}
+	}
+	if whole := int64(len(p)) / BlockSize * BlockSize; at == first && (whole > 0 || int64(len(p)) == run) {
+		if int64(len(p)) == run {
+			whole = run
+		}
+		return whole, c.readRun(o, st.file, p[:whole], at, crcs)
 	}
 	buf := c.blocks.Get().(*[BlockSize]byte)
 	defer c.blocks.Put(buf)
-	if !c.checkRead(o, st.file, buf[:size], b*BlockSize, crc) {
-		return 0, false
-	}
-	return int64(copy(p[:min(int64(len(p)), s.end-at)], buf[at-b*BlockSize:size])), true
+	return c.readThrough(o, st.file, buf[:blockLen(o.size, first/BlockSize)], p, at, crcs)
 }
 
-func (c *Cache) checkRead(o *object, f File, p []byte, off int64, crc uint32) bool {
-	n, err := f.ReadAt(p, off)
-	if err != nil && (!errors.Is(err, io.EOF) || n < len(p)) {
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF // a shorter file: damage, no fault of the disk
-			c.damaged(o, off, err)
-			return false
+// readThrough fills buf from the beginning of at's block on, and p from that.
+func (c *Cache) readThrough(o *object, f File, buf, p []byte, at int64, crcs []uint32) (n, bad int64) {
+	first := at / BlockSize * BlockSize
+	if bad = c.readRun(o, f, buf, first, crcs); bad >= 0 {
+		return 0, bad
+	}
+	return int64(copy(p, buf[at-first:])), bad
+}
+
+// readRun reads whole blocks and checks each; bad is the first that failed, else -1.
+func (c *Cache) readRun(o *object, f File, p []byte, off int64, crcs []uint32) (bad int64) {
+	n, err := readContent(f, p, off)
+	for at := 0; at < len(p); at += BlockSize {
+		b, end := (off+int64(at))/BlockSize, min(at+BlockSize, len(p))
+		switch {
+		case end <= n && crc32.Checksum(p[at:end], castagnoli()) == crcs[at/BlockSize]:
+			continue
+		case end <= n:
+			c.damaged(o, off+int64(at), errors.New("checksum differs"))
+		case err == nil || errors.Is(err, io.EOF): // a shorter file: damage, no fault of the disk
+			c.damaged(o, off+int64(at), io.ErrUnexpectedEOF)
+		default:
+			c.noteDisk(err)
 		}
-		c.noteDisk(err)
-		return false
+		return b
 	}
-	if got := crc32.Checksum(p, castagnoli()); got != crc {
-		c.damaged(o, off, errors.New("checksum differs"))
-		return false
-	}
-	return true
+	return -1
 }
 
 // damaged counts and logs a block that is not what was written.

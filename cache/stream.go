@@ -7,13 +7,19 @@ type stream struct {
 	start  int64  // of the last read
 	next   int64  // where the reader will go on
 	ahead  int64  // up to where parts were asked for
+	loaded int64  // up to where they were read from disk
 	window int64  // bytes kept asked for beyond next; 0 until it proved sequential
-	grown  int64  // next when window last grew
+	begin  int64  // where it began
 }
 
 const (
 	firstWindow = 1 << 20
-	maxStreams  = 8
+	// windowGrowth is the window in proportion to what was read in sequence. Few
+	// round trips fill the link, and what is fetched in vain is in proportion too.
+	windowGrowth = 8
+	// aheadMin is the least part of a window, while more is to come.
+	aheadMin   = 2 << 20
+	maxStreams = 8
 )
 
 // streams tells sequential reads from random ones. Guarded by the object's mu.
@@ -36,7 +42,7 @@ func (s *streams) touch(off, n, maxWindow int64) *stream {
 		}
 	}
 	st := s.replace()
-	*st = stream{used: s.clock, start: off, next: off + n, ahead: off + n, grown: off}
+	*st = stream{used: s.clock, start: off, next: off + n, ahead: off + n, begin: off}
 	if off != 0 {
 		return nil
 	}
@@ -53,22 +59,25 @@ func (st *stream) follows(off, n int64) bool {
 	return off >= st.next-slack && off <= st.next+slack
 }
 
-// advance moves the reader on and doubles the window each time that half of it
-// was read.
+// advance moves the reader on; the window grows with what was read.
 func (st *stream) advance(off, n, maxWindow int64) {
 	st.start, st.next = off, max(st.next, off+n)
 	st.ahead = max(st.ahead, st.next)
-	switch {
-	case st.window == 0:
-		st.window, st.grown = firstWindow, st.next
-	case st.next-st.grown >= st.window/2:
-		st.window, st.grown = min(2*st.window, maxWindow), st.next
-	}
+	st.window = min(max(windowGrowth*(st.next-st.begin), st.window, firstWindow), maxWindow)
 }
 
-// part is the size of the parts in which the window is fetched.
-func (st *stream) part(maxPart int64) int64 {
-	return min(max(st.window/4, firstWindow), maxPart)
+// demand is the size of the part that the reader waits for: small at first, so that
+// it comes soon.
+func (st *stream) demand(maxPart int64) int64 {
+	return min(max(st.window/8, firstWindow), maxPart)
+}
+
+// part is the size of the parts in which the window is fetched when rest bytes of
+// the object are to come: an eighth of the window, and towards the end a share of
+// the rest, so that the last parts end together and no connection is idle before.
+func (st *stream) part(rest, parallel, maxPart int64) int64 {
+	share := max(rest/parallel/BlockSize*BlockSize, aheadMin)
+	return min(max(st.window/8/BlockSize*BlockSize, aheadMin), share, maxPart)
 }
 
 func (s *streams) replace() *stream {
