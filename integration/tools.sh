@@ -2,11 +2,12 @@
 # Installs what pinfs's tests and demo need on a Debian host; says nothing but
 # one line per thing it installs. Run again it costs nothing.
 #
-#   tools.sh check   [demo|test]   lists what is missing and how to get it; exit 1
-#   tools.sh install [demo|test]   installs it; packages need root
-#   tools.sh path                  prints a PATH element for each tool built here
+#   tools.sh check   [demo|test|bench]   lists what is missing and how to get it; exit 1
+#   tools.sh install [demo|test|bench]   installs it; packages need root
+#   tools.sh path                        prints a PATH element for each tool built here
 #
-# demo: what mounting needs (fuse3, /dev/fuse). test (the default): everything.
+# demo: what mounting needs (fuse3, /dev/fuse). test (the default): what `make test`
+# needs. bench: the S3 server of `make bench` and those it compares pinfs with.
 # Programs built from Go modules and npm packages are kept by version, outside of
 # pinfs's go.mod, in ${PINFS_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/pinfs-tools}.
 set -euo pipefail
@@ -20,9 +21,16 @@ GO_TOOLS=(
 	"fake-gcs-server v1.56.1 github.com/fsouza/fake-gcs-server"
 	"minio v0.0.0-20260212201848-7aac2a2c5b7c github.com/minio/minio"
 )
+# Versions that bench/programs.go has too.
+BENCH_TOOLS=(
+	"versitygw v1.8.0 github.com/versity/versitygw/cmd/versitygw"
+	"rclone v1.76.0 github.com/rclone/rclone"
+	"toxiproxy v2.5.0 github.com/Shopify/toxiproxy/v2/cmd/server server"
+)
 # package, version: installed to $TOOLS/NAME-VERSION/node_modules/NAME
 NPM_TOOLS=("azurite 3.37.0")
 DEMO_PACKAGES=(fuse3)
+BENCH_PACKAGES=(fuse3 s3fs)
 TEST_PACKAGES=(fuse3 git rsync sqlite3 tar attr python3-numpy python3-torch python3-boto3 nginx-light)
 
 BUILD_SECONDS=900    # a cold build on one busy core takes four minutes
@@ -32,12 +40,13 @@ POLICY=/usr/sbin/policy-rc.d # says whether a package may start its service
 
 say() { printf '%s\n' "$*"; }
 complain() { printf 'tools.sh: %s\n' "$*" >&2; }
-usage() { complain "usage: tools.sh check|install [demo|test] | path"; exit 2; }
+usage() { complain "usage: tools.sh check|install [demo|test|bench] | path"; exit 2; }
 
 packages() { # packages GROUP
 	case $1 in
 	demo) printf '%s\n' "${DEMO_PACKAGES[@]}" ;;
 	test) printf '%s\n' "${TEST_PACKAGES[@]}" ;;
+	bench) printf '%s\n' "${BENCH_PACKAGES[@]}" ;;
 	esac
 }
 
@@ -48,8 +57,11 @@ node_packages() { # node_packages GROUP: what its npm tools need
 	if [ -n "$(missing_npm_tools "$1")" ]; then command -v npm >/dev/null || say npm; fi
 }
 
-go_tools() { # go_tools GROUP: "name version package" lines
-	if [ "$1" = test ]; then printf '%s\n' "${GO_TOOLS[@]}"; fi
+go_tools() { # go_tools GROUP: "name version package [what the build is called]" lines
+	case $1 in
+	test) printf '%s\n' "${GO_TOOLS[@]}" ;;
+	bench) printf '%s\n' "${BENCH_TOOLS[@]}" ;;
+	esac
 }
 
 npm_tools() { # npm_tools GROUP: "name version" lines
@@ -69,9 +81,9 @@ missing_packages() { # missing_packages GROUP
 }
 
 missing_go_tools() { # missing_go_tools GROUP
-	local name version module
-	go_tools "$1" | while read -r name version module; do
-		if [ ! -x "$TOOLS/$name-$version/$name" ]; then say "$name $version $module"; fi
+	local name version module built
+	go_tools "$1" | while read -r name version module built; do
+		if [ ! -x "$TOOLS/$name-$version/$name" ]; then say "$name $version $module $built"; fi
 	done
 }
 
@@ -94,13 +106,13 @@ check_fuse() { # says what is wrong with /dev/fuse; 1 when something is
 }
 
 check() { # check GROUP
-	local group=$1 bad=0 name version module list
+	local group=$1 bad=0 name version module built list
 	list=$(missing_packages "$group" | tr '\n' ' ')
 	if [ -n "$list" ]; then
 		complain "Debian packages are missing: apt-get install ${list% }"
 		bad=1
 	fi
-	while read -r name version module; do
+	while read -r name version module built; do
 		[ -n "$name" ] || continue
 		complain "$name $version is missing: tools.sh install $group, or GOBIN=$TOOLS/$name-$version go install $module@$version"
 		bad=1
@@ -162,7 +174,7 @@ without_services() { # without_services COMMAND...
 	return "$rc"
 }
 
-build() { # build NAME VERSION PACKAGE
+build() { # build NAME VERSION PACKAGE [BUILT]: BUILT is what go calls the program
 	# Built aside and renamed: a build that is cut off leaves nothing that looks done,
 	# and two at once don't see each other's halves.
 	local dir="$TOOLS/$1-$2" part try
@@ -171,7 +183,7 @@ build() { # build NAME VERSION PACKAGE
 	for try in 1 2; do
 		if (cd / && GOBIN=$part GOFLAGS='-trimpath -buildvcs=false' GOWORK=off \
 			timeout "$BUILD_SECONDS" go install -ldflags '-s -w' "$3@$2") >"$log" 2>&1; then
-			mkdir -p "$dir" && mv -f "$part/$1" "$dir/$1" && rm -rf "$part"
+			mkdir -p "$dir" && mv -f "$part/${4:-$1}" "$dir/$1" && rm -rf "$part"
 			return
 		fi
 		if [ "$try" = 1 ]; then sleep 2; fi
@@ -183,14 +195,14 @@ build() { # build NAME VERSION PACKAGE
 }
 
 install_go_tools() { # install_go_tools GROUP
-	local name version module bad=0
-	while read -r name version module; do
+	local name version module built bad=0
+	while read -r name version module built; do
 		[ -n "$name" ] || continue
 		if ! command -v go >/dev/null; then
 			complain "go is missing: install Go as go.mod names it (https://go.dev/dl)"
 			return 1
 		fi
-		build "$name" "$version" "$module" || bad=1
+		build "$name" "$version" "$module" "$built" || bad=1
 	done < <(missing_go_tools "$1")
 	return $bad
 }
@@ -236,12 +248,12 @@ install_group() { # install_group GROUP
 
 path() {
 	local name version module
-	go_tools test | while read -r name version module; do say "$TOOLS/$name-$version"; done
+	{ go_tools test; go_tools bench; } | sort -u | while read -r name version module; do say "$TOOLS/$name-$version"; done
 }
 
 main() {
 	local command=${1:-} group=${2:-test}
-	case $group in demo | test) ;; *) usage ;; esac
+	case $group in demo | test | bench) ;; *) usage ;; esac
 	case $command in
 	check) check "$group" ;;
 	install) install_group "$group" ;;
