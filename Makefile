@@ -10,12 +10,16 @@ FUZZTIME ?= 10m
 # Go's own -timeout can't end a test that hangs in the kernel: these do. QUIT asks
 # for goroutine dumps. In a terminal, Ctrl-C must still reach what runs.
 LIMIT := timeout --signal=QUIT --kill-after=30s $(shell [ -t 0 ] && echo --foreground)
-ROOMS = $$($(GO) list ./... | grep -v /integration)
+ROOMS = $$($(GO) list ./... | grep -v -E '/(integration|bench)')
+# Of bench; make bench BENCH_FLAGS='-rows sequential -repeat 1'. A check has rows that
+# small sizes tell something about.
+BENCH_FLAGS ?=
+BENCH_CHECK := -size 0.125 -peers=false -budget 10m
 
-.PHONY: help build install demo test unit race lint integration isolated torture fuzz bench clean
+.PHONY: help build install demo test unit race lint integration isolated torture fuzz bench bench-check bench-baseline bench-go clean
 
 help: ## lists the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## bin/pinfs
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/pinfs ./cmd/pinfs
@@ -54,7 +58,7 @@ lint: ## gofmt, vet, staticcheck, go.mod
 integration: ## real S3 server, real mounts, real kills
 	@echo "== integration"
 	@$(TOOLS) check test
-	$(LIMIT) 30m $(GO) test -count=1 -timeout 25m ./integration/...
+	$(LIMIT) 30m $(GO) test -count=1 -timeout 25m ./integration/... ./bench
 
 isolated: ## unit and integration where nothing outside of this host answers (root)
 	integration/isolated.sh $(MAKE) --no-print-directory unit integration
@@ -68,7 +72,23 @@ fuzz: ## each fuzz target for FUZZTIME (10m)
 	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg; done; done
 
-bench: ## Go benchmarks of the rooms
+bench: ## pinfs beside ext4, a bare client and its peers: bench.json, bench.md
+	@$(TOOLS) install bench
+	$(GO) build -o bin/bench ./bench
+	bin/bench -json bench.json -table bench.md $(BENCH_FLAGS)
+	@cat bench.md
+
+bench-check: ## a short form of it; fails when a ratio is 25 % worse than in bench/baseline.json
+	@$(TOOLS) install bench
+	$(GO) build -o bin/bench ./bench
+	bin/bench $(BENCH_CHECK) -table bench-check.md -check bench/baseline.json $(BENCH_FLAGS)
+
+bench-baseline: ## records bench/baseline.json, on a machine that has nothing else to do
+	@$(TOOLS) install bench
+	$(GO) build -o bin/bench ./bench
+	bin/bench $(BENCH_CHECK) -repeat 5 -json bench/baseline.json
+
+bench-go: ## Go benchmarks of the rooms
 	$(GO) test -run '^$$' -bench . -benchmem ./manifest/... ./cache ./fusefs ./integration
 
 clean: ## removes what was built

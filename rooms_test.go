@@ -48,11 +48,12 @@ var rooms = map[string][]string{
 	"integration/servers/gcsgate": {},
 	"integration/servers/azgate":  {},
 	"integration/servers/share":   {},
+	"bench":                       {"*"},
 }
 
 // outside says which rooms alone may import a library.
 var outside = map[string][]string{
-	"github.com/aws/":               {"backends/s3store", "integration", "integration/servers"},
+	"github.com/aws/":               {"backends/s3store", "integration", "integration/servers", "bench"},
 	"cloud.google.com/":             {"backends/gcsstore", "integration", "integration/servers"},
 	"google.golang.org/api":         {"backends/gcsstore", "integration", "integration/servers"},
 	"github.com/Azure/":             {"backends/azstore", "integration", "integration/servers"},
@@ -145,13 +146,15 @@ func checkImport(t *testing.T, room string, may []string, imp string) {
 	}
 }
 
-// TestNobodyImportsTheEnds: nothing imports the command or the integration tests.
+// TestNobodyImportsTheEnds: nothing imports the command, the benchmarks or the
+// integration tests; the benchmarks start the latter's servers.
 func TestNobodyImportsTheEnds(t *testing.T) {
 	for _, p := range packages(t) {
 		room := strings.TrimPrefix(p.ImportPath, module)
 		for _, imp := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
 			inner, _ := strings.CutPrefix(imp, module)
-			if inner == "cmd/pinfs" || (strings.HasPrefix(inner, "integration") && !strings.HasPrefix(room, "integration")) {
+			inside := strings.HasPrefix(room, "integration") || (room == "bench" && inner == "integration/servers")
+			if inner == "cmd/pinfs" || inner == "bench" || (strings.HasPrefix(inner, "integration") && !inside) {
 				t.Errorf("%s imports %s", room, inner)
 			}
 		}

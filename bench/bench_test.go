@@ -1,0 +1,195 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pinfs/pinfs/testwarden"
+)
+
+// shortRows are one scenario of each kind.
+const shortRows = `^(sequential_read|random_read_4k|mmap_random_read|files_8k_in_order|walk_10k_names|time_to_first_byte_read|mount_1m|files_8k_throttled_16_threads)/`
+
+func TestMain(m *testing.M) {
+	testwarden.Main()
+	os.Exit(m.Run())
+}
+
+// found is what the JSON of a run holds.
+type found struct {
+	Scale float64 `json:"scale"`
+	Notes []string
+	Rows  []struct {
+		Name  string                     `json:"name"`
+		Unit  string                     `json:"unit"`
+		Cells map[string]json.RawMessage `json:"cells"`
+	} `json:"rows"`
+}
+
+// samples are those of one cell.
+func samples(t *testing.T, cell json.RawMessage) (values []float64, note string) {
+	t.Helper()
+	var c struct {
+		Samples []struct{ Value, Seconds float64 }
+		Note    string
+	}
+	if err := json.Unmarshal(cell, &c); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range c.Samples {
+		values = append(values, s.Value)
+	}
+	return values, c.Note
+}
+
+// program is the built command.
+type program struct{ path, dir string }
+
+func build(t *testing.T) program {
+	t.Helper()
+	p := program{dir: t.TempDir()}
+	p.path = filepath.Join(p.dir, "bench")
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	if out, err := testwarden.Command(ctx, "go", "build", "-o", p.path, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	return p
+}
+
+// run gives what the command wrote to standard output, and all of it when it failed.
+func (p program) run(t *testing.T, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := testwarden.Command(ctx, p.path, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err = cmd.Run()
+	return out.String(), errs.String(), err
+}
+
+func (p program) must(t *testing.T, args ...string) string {
+	t.Helper()
+	out, errs, err := p.run(t, args...)
+	if err != nil {
+		t.Fatalf("bench %s: %v\n%s", strings.Join(args, " "), err, errs)
+	}
+	return out
+}
+
+// TestShort measures a little of each kind: every row has a figure, the page and
+// the comparison are made of them.
+func TestShort(t *testing.T) {
+	p := build(t)
+	file := filepath.Join(p.dir, "run.json")
+	table := p.must(t, "-size", "0.0005", "-repeat", "1", "-peers=false", "-forget", "files", "-dir", p.dir, "-json", file, "-rows", shortRows)
+	var got found
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Notes) > 0 {
+		t.Errorf("notes: %v", got.Notes)
+	}
+	checkRows(t, p, got, table)
+	left, err := filepath.Glob(filepath.Join(p.dir, "pinfs-bench-*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+	t.Run("docs", func(t *testing.T) { checkDocs(t, p, file) })
+	t.Run("check", func(t *testing.T) { checkCheck(t, p, file, string(data)) })
+}
+
+// checkRows wants each asked row, with figures above 0 or a reason that is no failure.
+func checkRows(t *testing.T, p program, got found, table string) {
+	t.Helper()
+	var names []string
+	for _, row := range got.Rows {
+		names = append(names, row.Name)
+		if !strings.Contains(table, "| "+row.Name+" |") {
+			t.Errorf("the table has no row %s", row.Name)
+		}
+		if _, ok := row.Cells["pinfs"]; !ok {
+			t.Errorf("%s: nothing of pinfs", row.Name)
+		}
+		for contender, cell := range row.Cells {
+			values, note := samples(t, cell)
+			if strings.HasPrefix(note, "n/a: this build") {
+				continue
+			}
+			if len(values) != 1 || values[0] <= 0 || strings.Contains(note, "failed") {
+				t.Errorf("%s of %s: %v %s", row.Name, contender, values, note)
+			}
+		}
+	}
+	for _, want := range []string{"sequential_read/cold", "sequential_read/again", "sequential_read/dropped", "random_read_4k/dropped",
+		"files_8k_in_order/cold", "walk_10k_names/again", "mount_1m/answers", "files_8k_throttled_16_threads/cold"} {
+		if !slices.Contains(names, want) {
+			t.Errorf("no row %s in %v", want, names)
+		}
+	}
+	for _, name := range names {
+		if !strings.Contains(p.must(t, "-list"), name+"\n") {
+			t.Errorf("-list does not name %s", name)
+		}
+	}
+}
+
+// checkDocs: what is written by hand stays.
+func checkDocs(t *testing.T, p program, file string) {
+	page := filepath.Join(p.dir, "page.md")
+	if err := os.WriteFile(page, []byte("head\n<!-- bench: begin -->\nstale\n<!-- bench: end -->\ntail\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.must(t, "-docs", page, "-from", file)
+	data, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(data)
+	if !strings.HasPrefix(text, "head\n") || !strings.HasSuffix(text, "\ntail\n") || strings.Contains(text, "stale") || !strings.Contains(text, "| sequential_read/cold |") {
+		t.Errorf("the page is\n%s", text)
+	}
+}
+
+// checkCheck: a run is as good as itself, and worse than one where pinfs was twice as fast.
+func checkCheck(t *testing.T, p program, file, data string) {
+	p.must(t, "-from", file, "-check", file)
+	better := filepath.Join(p.dir, "better.json")
+	var doc map[string]any
+	if err := json.Unmarshal([]byte(data), &doc); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range doc["rows"].([]any) {
+		row := row.(map[string]any)
+		if row["name"] != "sequential_read/cold" {
+			continue
+		}
+		for _, s := range row["cells"].(map[string]any)["pinfs"].(map[string]any)["samples"].([]any) {
+			s := s.(map[string]any)
+			s["value"] = s["value"].(float64) * 2
+		}
+	}
+	doctored, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(better, doctored, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, errs, err := p.run(t, "-from", file, "-check", better)
+	if err == nil || !strings.Contains(errs, "sequential_read/cold: pinfs is") || strings.Contains(errs, "sequential_read/again") {
+		t.Errorf("compared with a better run: %v\n%s", err, errs)
+	}
+}
