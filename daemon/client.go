@@ -54,7 +54,7 @@ func (c *Client) Mount(ctx context.Context, req MountRequest) (MountReply, error
 		err = awaitAnswer(ctx, answer.MountPoint)
 	}
 	if ctx.Err() != nil || manifest.KindOf(err) == manifest.KindTimeout {
-		c.cancel(context.WithoutCancel(ctx), req)
+		c.cancel(context.WithoutCancel(ctx), UnmountRequest{Dir: req.Dir, Cancel: req.Token})
 		if err == nil {
 			err = ctx.Err()
 		}
@@ -85,9 +85,8 @@ func awaitAnswer(ctx context.Context, dir string) error {
 
 // cancel takes a request back whose answer nobody waits for. A daemon that does
 // not answer now finds the connection closed when it gets to the request.
-func (c *Client) cancel(ctx context.Context, req MountRequest) {
-	take := UnmountRequest{Dir: req.Dir, Cancel: req.Token}
-	_ = c.do(ctx, cancelWait, http.MethodDelete, "/v1/mounts", take, &UnmountReply{})
+func (c *Client) cancel(ctx context.Context, req UnmountRequest) {
+	_ = c.do(ctx, cancelWait, http.MethodDelete, "/v1/mounts", req, &UnmountReply{})
 }
 
 // Unmount ends a mount; when it was the last, it waits for the daemon to end, so
@@ -164,17 +163,27 @@ func (c *Client) failed(ctx context.Context, err error) error {
 func (c *Client) MountOrStart(ctx context.Context, req MountRequest, start func(context.Context) error) (MountReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, mountWait)
 	defer cancel()
+	answer, started, err := orStart(ctx, func() (MountReply, error) { return c.Mount(ctx, req) }, start)
+	if err != nil && started && ctx.Err() != nil {
+		// The token is of no mount: the daemon only learns that no first one comes.
+		c.cancel(context.WithoutCancel(ctx), UnmountRequest{Dir: req.Dir, Cancel: rand.Text()})
+	}
+	return answer, err
+}
+
+// orStart calls ask, and start while ask says ErrNoDaemon; started tells whether it
+// did. What it waits for, other than ask itself, takes mountWait at most.
+func orStart[T any](ctx context.Context, ask func() (T, error), start func(context.Context) error) (answer T, started bool, err error) {
 	var busySince time.Time
-	tried := false
-	try := func() (MountReply, error) {
-		answer, err := c.Mount(ctx, req)
+	try := func() (T, error) {
+		answer, err := ask()
 		if err == errClosing {
 			return answer, err
 		}
 		if !errors.Is(err, ErrNoDaemon) {
 			return answer, permanent(err)
 		}
-		tried = true
+		started = true
 		err = start(ctx)
 		switch {
 		case err == nil:
@@ -190,12 +199,8 @@ func (c *Client) MountOrStart(ctx context.Context, req MountRequest, start func(
 		return answer, err
 	}
 	pauses := &backoff.ExponentialBackOff{InitialInterval: 10 * time.Millisecond, Multiplier: 1.5, RandomizationFactor: 0.5, MaxInterval: time.Second}
-	answer, err := backoff.Retry(ctx, try, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(mountWait))
-	if err != nil && tried && ctx.Err() != nil {
-		req.Token = rand.Text() // of no mount: the daemon only learns that no first one comes
-		c.cancel(context.WithoutCancel(ctx), req)
-	}
-	return answer, err
+	answer, err = backoff.Retry(ctx, try, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(mountWait))
+	return answer, started, err
 }
 
 func permanent(err error) error {

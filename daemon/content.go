@@ -14,6 +14,7 @@ type content struct {
 	*cache.Cache
 	redact func(string) string
 	found  *expand.Expander // nil when nothing is to be looked at
+	reads  *reads
 }
 
 var _ fusefs.Content = content{}
@@ -25,6 +26,8 @@ var _ fusefs.Content = strictContent{}
 
 // ReadAt reads bytes of objects that were verified first.
 func (c strictContent) ReadAt(ctx context.Context, obj manifest.Object, p []byte, off int64) (int, error) {
+	c.reads.begin()
+	defer c.reads.end()
 	obj, err := c.resolve(ctx, obj)
 	if err != nil {
 		return 0, err
@@ -34,7 +37,7 @@ func (c strictContent) ReadAt(ctx context.Context, obj manifest.Object, p []byte
 
 // contentFor gives what a mount reads.
 func (d *Daemon) contentFor(m *mount) fusefs.Content {
-	c := content{d.cache, d.o.Redact, m.found}
+	c := content{d.cache, d.o.Redact, m.found, d.reads}
 	if m.req.Verify == VerifyStrict {
 		return strictContent{c}
 	}
@@ -47,11 +50,13 @@ func (d *Daemon) followerFor(m *mount) fusefs.Follower {
 	if d.o.Offline {
 		return nil
 	}
-	return newAhead(content{d.cache, d.o.Redact, m.found}.prefetch)
+	return newAhead(content{d.cache, d.o.Redact, m.found, d.reads}.prefetch)
 }
 
 // ReadAt reads bytes of objects.
 func (c content) ReadAt(ctx context.Context, obj manifest.Object, p []byte, off int64) (int, error) {
+	c.reads.begin()
+	defer c.reads.end()
 	obj, err := c.resolve(ctx, obj)
 	if err != nil {
 		return 0, err
@@ -93,6 +98,16 @@ func (c content) resolve(ctx context.Context, obj manifest.Object) (manifest.Obj
 		return c.found.Pin(ctx, obj)
 	}
 	return obj, nil
+}
+
+// pinned gives an object without a pin the one that this mount has found before.
+func (c content) pinned(obj manifest.Object) manifest.Object {
+	if obj.Pin.Kind == manifest.PinNone && c.found != nil {
+		if found, ok := c.found.Pinned(obj); ok {
+			return found
+		}
+	}
+	return obj
 }
 
 // Inspect says what the cache has of obj. The error is shown in an attribute, so

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// firstWait is how long a daemon waits for its first mount.
+	// firstWait is how long a daemon waits for its first mount or job.
 	firstWait = 30 * time.Second
 	// lastAnswers is how long requests may take that are under way at the end.
 	lastAnswers = 2 * time.Second
@@ -43,6 +43,8 @@ type Options struct {
 	Offline bool
 	// Redact takes secrets out of what the status shows; nil leaves it as it is.
 	Redact func(text string) string
+	// Outages hears of requests that are tried again; nil if nobody tells.
+	Outages *Outages
 	// Version is the build, for the status.
 	Version string
 	// Logger is slog.Default when nil.
@@ -68,18 +70,22 @@ type Daemon struct {
 	cache   *cache.Cache
 	source  *source
 	faults  *faultLog
+	reads   *reads
 	started time.Time
 
 	socket *guarded
 	server *http.Server
 	tasks  sync.WaitGroup
-	stop   chan struct{} // closed by Stop
-	idle   chan struct{} // holds one token when the last mount is gone
-	once   sync.Once     // of stop
+	stop   chan struct{}   // closed by Stop
+	idle   chan struct{}   // holds one token when the last mount is gone
+	once   sync.Once       // of stop
+	ending context.Context // of jobs; ends with Close
+	end    context.CancelFunc
 
 	mu         sync.Mutex // guards all below
 	closing    bool
 	pending    int // mounts that are being made
+	jobs       int // warm jobs under way
 	mounts     map[string]*mount
 	detached   map[*mount]struct{}
 	registries map[string]*openRegistry
@@ -101,10 +107,12 @@ func New(o Options) (*Daemon, error) {
 	if o.Grace <= 0 {
 		o.Grace = 5 * time.Second
 	}
-	d := &Daemon{o: o, log: o.Logger, source: newSource(o.Backend, o.Redact), faults: newFaultLog(o.Redact), started: time.Now().UTC(),
+	d := &Daemon{o: o, log: o.Logger, source: newSource(o.Backend, o.Redact, o.Outages), faults: newFaultLog(o.Redact), reads: &reads{}, started: time.Now().UTC(),
 		stop: make(chan struct{}), idle: make(chan struct{}, 1),
 		mounts: map[string]*mount{}, detached: map[*mount]struct{}{}, registries: map[string]*openRegistry{}}
+	d.ending, d.end = context.WithCancel(context.Background())
 	if err := d.open(); err != nil {
+		d.end()
 		return nil, errors.Join(err, o.Backend.Close())
 	}
 	return d, nil
@@ -154,7 +162,7 @@ func MakeCacheDir(dir string) error {
 func (d *Daemon) Stop() { d.once.Do(func() { close(d.stop) }) }
 
 // Run returns when the daemon has nothing more to do: ctx ends, Stop was called,
-// the last mount is gone, or no first one came in half a minute. Close must
+// the last mount or job is gone, or no first one came in half a minute. Close must
 // follow.
 func (d *Daemon) Run(ctx context.Context) {
 	first := time.NewTimer(firstWait)
@@ -174,25 +182,25 @@ func (d *Daemon) Run(ctx context.Context) {
 	}
 }
 
-// closeIfIdle takes no new mounts from now on if there are none.
+// closeIfIdle takes nothing new from now on if there are neither mounts nor jobs.
 func (d *Daemon) closeIfIdle() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.mounts)+len(d.detached) > 0 {
+	if len(d.mounts)+len(d.detached)+d.jobs > 0 {
 		return false
 	}
 	d.closing = true
 	return true
 }
 
-// inUse is true while there is a mount, or one is being made.
+// inUse is true while there is a mount, or one is being made, or a job.
 func (d *Daemon) inUse() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return len(d.mounts)+len(d.detached) > 0
+	return len(d.mounts)+len(d.detached)+d.jobs > 0
 }
 
-// wake tells Run that a mount is gone, or could not be made.
+// wake tells Run that a mount or a job is gone, or could not be made.
 func (d *Daemon) wake() {
 	select {
 	case d.idle <- struct{}{}:
@@ -200,7 +208,7 @@ func (d *Daemon) wake() {
 	}
 }
 
-// Close unmounts all, then closes the cache, the sources and the socket. Mounts
+// Close ends all jobs and unmounts all, then closes the cache, the sources and the socket. Mounts
 // that are busy after Options.Grace, or when ctx ends, are taken out of sight;
 // the programs in them then lose their files.
 func (d *Daemon) Close(ctx context.Context) error {
@@ -208,6 +216,7 @@ func (d *Daemon) Close(ctx context.Context) error {
 	d.closing = true
 	d.mu.Unlock()
 	d.log.Info("the daemon is ending")
+	d.end()
 	d.unmountAll(ctx)
 	d.endServer()
 	d.tasks.Wait()

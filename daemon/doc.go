@@ -11,6 +11,7 @@
 //   - Unpinned references: each mount has an expand.Expander, whose snapshots are in
 //     CACHE/found. They go with the mount; those of a process that died go when the
 //     next one starts.
+//   - Warm jobs and fills: a bringing has a version's objects brought to the cache.
 //   - Client and the control socket: HTTP with JSON over CACHE/control.sock.
 //   - Start: a daemon in the background, and how it says that it is ready.
 //   - LogFile: where such a daemon logs, bounded.
@@ -19,8 +20,9 @@
 //
 // Whoever holds the lock of the cache directory is its daemon. It binds the
 // socket after it has the lock, so that a socket that is there without a lock is
-// a dead one's. It ends after its last mount is gone, or when it is told; then it
-// takes no new mounts and says so, and Client.MountOrStart starts the next one.
+// a dead one's. It ends after its last mount and job are gone, or when it is told;
+// then it takes nothing new and says so, and Client.MountOrStart or WarmOrStart starts
+// the next one. A warm job ends with its client, a fill with its mount.
 // All mounts of a daemon share its sources, so a request that needs others (an
 // endpoint, credentials) is refused. Registries differ freely.
 //
@@ -29,6 +31,7 @@
 //	POST   /v1/mounts    MountRequest    -> MountReply
 //	DELETE /v1/mounts    UnmountRequest  -> {}
 //	POST   /v1/check     CheckRequest    -> lines of progress, then CheckResult
+//	POST   /v1/warm      WarmRequest     -> lines of progress and failures, then WarmResult
 //	GET    /v1/status                    -> Status
 //	POST   /v1/shutdown                  -> {}
 //
@@ -39,6 +42,17 @@
 //
 // Daemon.mu guards the tables of mounts and registries and is never held while
 // anything is waited for: a mount is first reserved, then made, then entered.
-// faultLog.mu and counters are leaves. ahead.mu, one for each mount, is held while
+// filling.mu is taken before bringing.mu, both before the cache's. faultLog.mu,
+// Outages.mu and counters are leaves. ahead.mu, one for each mount, is held while
 // fetches are begun: the cache's locks come after it.
+//
+// # Bringing
+//
+// First the cache's index is asked for every file, then what is missing is brought
+// in the order of the manifest. An object takes units by its size, so that many
+// small ones or a few large ones are under way, and their buffers stay below three
+// quarters of the memory; a fill has a quarter of requests and memory, and brings one
+// object at a time while a reader waits for a source. A source that gives no answer
+// for 12 s is not asked again by the same job. A job that finds what it brought first
+// evicted stops: the cache holds no more.
 package daemon

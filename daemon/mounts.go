@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,6 +34,7 @@ type mount struct {
 	found    *expand.Expander // of what has no pin; nil if no source is asked
 	tree     *fusefs.Tree     // of a mount of one version; closed with the mount
 	mounted  *fusefs.Mounted
+	fill     *filling       // nil unless asked for
 	made     chan struct{}  // closed when it is there, or will not be
 	gone     chan struct{}  // closed when nothing of it is left
 	users    sync.WaitGroup // who uses mounted beside its own requests
@@ -42,17 +44,21 @@ type mount struct {
 // KindBusy: something is mounted there by this daemon, the daemon's sources are
 // asked in another way than the request wants, or the daemon is about to end.
 func (d *Daemon) Mount(ctx context.Context, req MountRequest) (MountReply, error) {
-	if err := d.sameSettings(req); err != nil {
+	if err := d.sameSettings("mount", req.Settings); err != nil {
 		return MountReply{}, err
 	}
 	if err := req.check(); err != nil {
 		return MountReply{}, err
 	}
 	m := &mount{req: req, redact: d.o.Redact, gone: make(chan struct{}), made: make(chan struct{})}
+	if req.Fill {
+		m.fill = d.newFilling()
+	}
 	if other := d.mountedAt(req.Dir); other != nil && !other.mounted.Visible() {
 		d.afterUnmount(other, true) // it was unmounted by somebody else just now
 	}
 	if err := d.reserve(m); err != nil {
+		m.endFill()
 		return MountReply{}, err
 	}
 	mounted, err := d.make(ctx, m)
@@ -65,15 +71,15 @@ func (d *Daemon) Mount(ctx context.Context, req MountRequest) (MountReply, error
 }
 
 // sameSettings refuses what this daemon's sources can't do.
-func (d *Daemon) sameSettings(req MountRequest) error {
-	names := d.o.Settings.differ(req.Settings)
+func (d *Daemon) sameSettings(op string, want Settings) error {
+	names := d.o.Settings.differ(want)
 	if len(names) == 0 {
 		return nil
 	}
 	first := names[0]
-	return &manifest.Error{Kind: manifest.KindBusy, Op: "mount", Ref: d.o.Cache.Dir,
+	return &manifest.Error{Kind: manifest.KindBusy, Op: op, Ref: d.o.Cache.Dir,
 		Msg:      "the daemon of this cache directory (pid " + strconv.Itoa(os.Getpid()) + ") has other settings: " + strings.Join(names, ", "),
-		Expected: first + "=" + d.o.Settings[first], Found: first + "=" + req.Settings[first],
+		Expected: first + "=" + d.o.Settings[first], Found: first + "=" + want[first],
 		Hint: "use another --cache-dir, or unmount what that daemon has mounted"}
 }
 
@@ -110,6 +116,7 @@ func (d *Daemon) enter(m *mount, mounted *fusefs.Mounted, err error) {
 		d.drop(m)
 		return
 	}
+	d.startFill(m)
 	go func() { // ends with the mount, which Close sees to
 		m.mounted.Wait()
 		d.forget(m)
@@ -130,6 +137,7 @@ func (d *Daemon) forget(m *mount) {
 
 // drop frees what a mount that is out of the tables had.
 func (d *Daemon) drop(m *mount) {
+	m.endFill()
 	m.users.Wait()
 	if m.tree != nil {
 		m.tree.Snapshot.Close()
@@ -150,9 +158,7 @@ func (d *Daemon) make(ctx context.Context, m *mount) (*fusefs.Mounted, error) {
 	if m.registry, err = d.acquire(ctx, m.req.Registry); err != nil {
 		return nil, err
 	}
-	if !d.o.Offline {
-		m.found = expand.New(expand.Options{Backend: d.o.Backend, Dir: d.foundDir(), MaxObjects: m.req.MaxObjects})
-	}
+	m.found = d.expander(m.req.MaxObjects)
 	o := fusefs.Options{Content: d.contentFor(m), Follower: d.followerFor(m), Logger: d.log, OnError: d.noteError(m),
 		UID: m.req.UID, GID: m.req.GID, AllowOther: m.req.AllowOther}
 	if err := d.choose(ctx, m, &o); err != nil {
@@ -213,6 +219,7 @@ func (d *Daemon) Unmount(dir string, lazy bool) error {
 	if err := m.mounted.Unmount(ctx, lazy); err != nil {
 		return err
 	}
+	m.endFill()
 	d.afterUnmount(m, lazy)
 	return nil
 }
@@ -370,14 +377,19 @@ func (m *mount) abort() {
 // mountStatus lists the mounts, by directory.
 func (d *Daemon) mountStatus() []MountStatus {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	list := []MountStatus{}
+	detached := maps.Clone(d.detached)
+	var all []*mount
 	for _, m := range d.mounts {
 		if m.mounted != nil {
-			list = append(list, m.status(false))
+			all = append(all, m)
 		}
 	}
-	for m := range d.detached {
+	d.mu.Unlock()
+	list := []MountStatus{}
+	for _, m := range all {
+		list = append(list, m.status(false))
+	}
+	for m := range detached {
 		list = append(list, m.status(true))
 	}
 	slices.SortFunc(list, func(a, b MountStatus) int { return strings.Compare(a.Dir, b.Dir) })
@@ -386,7 +398,11 @@ func (d *Daemon) mountStatus() []MountStatus {
 
 func (m *mount) status(detached bool) MountStatus {
 	unpinned, count := m.unpinned()
-	return MountStatus{Unpinned: unpinned, UnpinnedCount: count, Dir: m.req.Dir, Ref: m.ref, Open: "stateless", Verify: m.req.verify(), Registry: m.req.Registry, Since: m.since,
+	var fill *FillStatus
+	if m.fill != nil {
+		fill = m.fill.get(m.redact)
+	}
+	return MountStatus{Fill: fill, Unpinned: unpinned, UnpinnedCount: count, Dir: m.req.Dir, Ref: m.ref, Open: "stateless", Verify: m.req.verify(), Registry: m.req.Registry, Since: m.since,
 		Detached: detached, Requests: m.mounted.Requests().Total()}
 }
 

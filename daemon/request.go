@@ -29,6 +29,8 @@ type MountRequest struct {
 	// MaxObjects bounds what one unpinned reference may mean; 0 is the default,
 	// negative is no bound.
 	MaxObjects int64 `json:"max_objects,omitempty"`
+	// Fill brings all of the version in the background, for a mount of one version.
+	Fill bool `json:"fill,omitempty"`
 	// Settings are how the sources are to be asked; they must be the daemon's.
 	Settings Settings `json:"settings,omitempty"`
 	// Token tells this request from any other, so that it can be cancelled. The
@@ -138,6 +140,8 @@ func (r MountRequest) check() error {
 		return bad(r.Dir, "the registry is missing")
 	case r.verify() != VerifyFill && r.verify() != VerifyStrict:
 		return bad(r.Verify, "no such way to verify: "+VerifyFill+" or "+VerifyStrict)
+	case r.Fill && r.Ref == "":
+		return bad(r.Dir, "only a mount of one version can be filled")
 	case r.Ref != "" && r.Project == "":
 		return bad(r.Ref, "the project is missing")
 	}

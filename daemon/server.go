@@ -33,6 +33,12 @@ func (d *Daemon) handler() http.Handler {
 			d.checkFor(w, r, req)
 		}
 	})
+	mux.HandleFunc("POST /v1/warm", func(w http.ResponseWriter, r *http.Request) {
+		var req WarmRequest
+		if decode(w, r, &req) {
+			d.warmFor(w, r, req)
+		}
+	})
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, d.Status(), nil)
 	})

@@ -20,6 +20,7 @@ const maxSchemes = 32
 type source struct {
 	backend backends.Backend
 	redact  func(string) string
+	outages *Outages
 
 	mu       sync.Mutex // guards byScheme and what it points to
 	byScheme map[string]*counter
@@ -39,8 +40,8 @@ type measured interface {
 
 var _ cache.Source = (*source)(nil)
 
-func newSource(b backends.Backend, redact func(string) string) *source {
-	return &source{backend: b, redact: redact, byScheme: map[string]*counter{}}
+func newSource(b backends.Backend, redact func(string) string, outages *Outages) *source {
+	return &source{backend: b, redact: redact, outages: outages, byScheme: map[string]*counter{}}
 }
 
 // Open streams a range of obj at its pin.
@@ -50,6 +51,7 @@ func (s *source) Open(ctx context.Context, obj manifest.Object, offset, length i
 	if err != nil {
 		return nil, cache.Described{}, err
 	}
+	s.outages.answered(obj.Ref)
 	return &countedBody{ReadCloser: body, source: s, obj: obj}, describe(info), nil
 }
 
@@ -57,6 +59,9 @@ func (s *source) Open(ctx context.Context, obj manifest.Object, offset, length i
 func (s *source) Stat(ctx context.Context, obj manifest.Object) (cache.Described, error) {
 	info, err := s.backend.Stat(ctx, obj)
 	s.count(obj, 1, 0, err)
+	if err == nil {
+		s.outages.answered(obj.Ref)
+	}
 	return describe(info), err
 }
 

@@ -31,6 +31,8 @@ type MountStatus struct {
 	Detached bool `json:"detached"`
 	// Requests is how many requests the kernel sent.
 	Requests uint64 `json:"requests"`
+	// Fill is how far the mount's fill is; nil when none was asked for.
+	Fill *FillStatus `json:"fill"`
 	// Unpinned are references without a pin that this mount has looked at, the first
 	// of UnpinnedCount.
 	Unpinned      []Unpinned `json:"unpinned"`

@@ -41,9 +41,12 @@ func (a *app) run(ctx context.Context, args []string) int {
 // lastWord is the error line, "" when all is said.
 func (a *app) lastWord(err error) string {
 	var partly *partlyDone
+	var halfway *stopped
 	switch {
 	case err == nil:
 		return ""
+	case errors.As(err, &halfway):
+		return halfway.text
 	case errors.As(err, &partly):
 		return errorLine(err)
 	case manifest.KindOf(err) == manifest.KindCanceled:
@@ -122,7 +125,7 @@ func (a *app) commands() []*cli.Command {
 	commands := []*cli.Command{
 		a.putCommand(), a.lsCommand(), a.showCommand(), a.diffCommand(), a.aliasCommand(),
 		a.getCommand(), a.verifyCommand(), a.exportCommand(), a.importCommand(),
-		a.mountCommand(), a.umountCommand(), a.statusCommand(), a.versionCommand(), a.daemonCommand(),
+		a.mountCommand(), a.umountCommand(), a.warmCommand(), a.statusCommand(), a.versionCommand(), a.daemonCommand(),
 	}
 	for _, c := range commands {
 		for _, one := range append(c.Subcommands, c) {

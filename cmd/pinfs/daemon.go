@@ -73,8 +73,9 @@ func (a *app) newDaemon(c *cli.Context) (*daemon.Daemon, error) {
 		return nil, err
 	}
 	slog.SetDefault(a.log) // of libraries
-	copies := &blobstore.Finders{}
-	return daemon.New(daemon.Options{Cache: o, Backend: a.drivers(c, backends.RetryPolicy{}, copies), Copies: copies, Settings: settings(c),
+	copies, outages := &blobstore.Finders{}, &daemon.Outages{}
+	b := a.drivers(c, backends.RetryPolicy{OnRetry: outages.Retried}, copies)
+	return daemon.New(daemon.Options{Cache: o, Backend: b, Copies: copies, Outages: outages, Settings: settings(c),
 		OpenRegistry: openRegistry, Version: buildName(), Logger: a.log, Redact: scrub,
 		Offline: c.Bool(flagOffline)})
 }

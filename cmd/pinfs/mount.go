@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,6 +34,9 @@ Example: pinfs mount vision/mnist:v3 /mnt/mnist
 References that were recorded with --no-checksum are listed when their version is
 first looked at; the mount shows what it found then for as long as it lives.
 
+With --fill the version is brought to the cache behind the readers, as far as it
+fits; pinfs status tells how far it is.
+
 JSON: mountpoint, pid, ref.
 
 With --foreground this process is the daemon; SIGINT and SIGTERM unmount all and
@@ -45,6 +47,7 @@ a second signal does so at once.`,
 			&cli.BoolFlag{Name: "allow-other", Usage: "let other users in (default for root)"},
 			&cli.UintFlag{Name: "uid", Usage: "`UID` that owns all files", DefaultText: "who mounts"},
 			&cli.UintFlag{Name: "gid", Usage: "`GID` that owns all files", DefaultText: "who mounts"},
+			&cli.BoolFlag{Name: "fill", Usage: "bring the whole version to the cache in the background"},
 			maxFoundFlag(),
 		},
 		Action: a.mount,
@@ -67,10 +70,8 @@ func (a *app) mount(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	argv := append([]string{"pinfs"}, daemonFlags(c, dir)...)
-	start := func(ctx context.Context) error { return daemon.Start(ctx, dir, append(argv, daemonName)) }
 	client := daemon.NewClient(dir)
-	answer, err := client.MountOrStart(c.Context, req, start)
+	answer, err := client.MountOrStart(c.Context, req, a.starter(c, dir))
 	if err != nil {
 		return err
 	}
@@ -138,6 +139,9 @@ func (a *app) mountRequest(c *cli.Context, args []string) (daemon.MountRequest, 
 	}
 	if len(args) == 2 {
 		req.Project, req.Ref, err = a.selection(c, args[0])
+	}
+	if req.Fill = c.Bool("fill"); err == nil && req.Fill && req.Ref == "" {
+		err = usage("mount", "--fill", "only a mount of one version can be filled", "pinfs mount --fill P/A:v3 DIR")
 	}
 	return req, err
 }

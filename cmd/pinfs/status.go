@@ -22,7 +22,8 @@ be read. With DIR only the mount there.
 Example: pinfs status /mnt/mnist
 
 JSON: daemon {pid, version, uptime, started} (null when none runs), mounts [{dir,
-ref, open, verify, registry, since, detached, requests, unpinned [{path, ref, since,
+ref, open, verify, registry, since, detached, requests, fill {state, files, total_files, bytes, total_bytes, failed,
+left_out, last_error} (null without --fill), unpinned [{path, ref, since,
 dir, objects, left_out, error}], unpinned_count}], cache {dir, used, limit, objects,
 hits, misses}, backends [{scheme, requests, errors, bytes, limit, in_flight, waiting,
 throttled, retries, hedged, hedge_won}], errors [{path,
@@ -100,7 +101,7 @@ func (a *app) printStatus(s daemon.Status) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(a.printMounts(s.Mounts), a.printUnpinned(s.Mounts), a.printSources(s.Backends)); err != nil {
+	if err := errors.Join(a.printMounts(s.Mounts), a.printFills(s.Mounts), a.printUnpinned(s.Mounts), a.printSources(s.Backends)); err != nil {
 		return err
 	}
 	if len(s.Errors) > 0 {
@@ -122,6 +123,24 @@ func (a *app) printMounts(mounts []daemon.MountStatus) error {
 		}
 		t.row(dir, first(m.Ref, "all projects"), m.Open, m.Verify, when(m.Since))
 	}
+	return t.end()
+}
+
+// printFills tells how far the mounts with --fill are.
+func (a *app) printFills(mounts []daemon.MountStatus) error {
+	t := a.table("FILL", "STATE", "FILES", "BYTES", "FAILED", "NO ROOM", "LAST FAILURE")
+	some := false
+	for _, m := range mounts {
+		if f := m.Fill; f != nil {
+			t.row(m.Dir, f.State, fmt.Sprintf("%d of %d", f.Files, f.TotalFiles), size(f.Bytes)+" of "+size(f.TotalBytes),
+				fmt.Sprint(f.Failed), fmt.Sprint(f.LeftOut), f.LastError)
+			some = true
+		}
+	}
+	if !some {
+		return nil
+	}
+	fmt.Fprintln(a.stdout)
 	return t.end()
 }
 
