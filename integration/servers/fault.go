@@ -12,6 +12,8 @@ type Fault struct {
 	Match func(*http.Request) bool
 	// Skip lets this many picked requests pass; then Times are hit, 0 being all.
 	Skip, Times int
+	// Above picks only requests that come while so many GETs or more are under way.
+	Above int
 
 	// Delay is waited for before anything else happens; Silent is no answer at all,
 	// not even a header, until the client goes; Reset ends the connection instead.

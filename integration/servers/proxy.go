@@ -117,7 +117,7 @@ func (p *FaultProxy) pick(r *http.Request) *Fault {
 	defer p.mu.Unlock()
 	p.counts[r.Method+" "+r.RequestURI]++
 	for i, f := range p.faults {
-		if f.Match != nil && !f.Match(r) {
+		if f.Match != nil && !f.Match(r) || p.now < f.Above {
 			continue
 		}
 		if f.Skip > 0 {
