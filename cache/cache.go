@@ -34,6 +34,7 @@ type Cache struct {
 	budget   *budget
 	linger   *lingering
 	health   *health
+	lending  *lending
 	failures failures
 	recent   recent
 	puts     putCounts
@@ -83,7 +84,7 @@ func newCache(o Options, dir *directory) *Cache {
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.blocks.New = func() any { return new([BlockSize]byte) }
 	c.table, c.writer = newTable(c), newWriter(c)
-	c.linger = newLingering(c)
+	c.linger, c.lending = newLingering(c), newLending()
 	c.writes, c.scratch = &writes{c: c}, newScratch()
 	c.budget.reclaim = func(n int64) { c.reclaim(n, true) }
 	return c
@@ -115,6 +116,7 @@ func (c *Cache) openStores() error {
 func (c *Cache) background() {
 	go c.writer.run()
 	c.wg.Go(c.verifier)
+	c.wg.Go(c.lender)
 	c.wg.Go(c.janitor)
 	c.wg.Go(c.removeTrash)
 }

@@ -99,6 +99,14 @@
 // hide the latency of the source (latency): on a loaded host more would only get in
 // the way of those that somebody waits for.
 //
+// # Loans
+//
+// Lend hands out the file of a complete object, for the kernel to read (backing.go).
+// Nobody checks what is read of it, so it must be verified as far as it can be, and
+// each of its blocks must have been compared with its CRC32C once in this process:
+// Lend and Prepare have that done in the background. A file in use is not evicted;
+// a dropped one is unlinked, never cut, and its loans are revoked.
+//
 // # Locks
 //
 // In this order; the later ones are leaves and hold no other:
@@ -107,7 +115,8 @@
 //	object.mu     tables, parts, streams and flags of one object
 //	part.mu       who waits for a part
 //	shard.mu      which objects are in memory, and their users
-//	quota.mu, budget.mu, writer.mu, writes.mu, lingering.mu, failures.mu, recentSet.mu
+//	quota.mu, budget.mu, writer.mu, writes.mu, lingering.mu, failures.mu, recentSet.mu,
+//	lending.mu
 //
 // Disk and network I/O happen outside all of them, but for reads of the index
 // and opening a file, which object.mu covers. Only the writer's goroutine

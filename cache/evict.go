@@ -76,6 +76,7 @@ func (w *writer) victim(use []byte) (v victim, ok bool) {
 	if !ok || !w.c.table.detach(k) {
 		return v, false
 	}
+	w.c.lending.revoke(k)
 	v = victim{key: k, use: bytes.Clone(use)}
 	if v.record, ok, _ = w.c.index.record(k); !ok {
 		v.size, v.stored = 0, 0 // a use of nothing: only that key goes

@@ -226,6 +226,7 @@ func (o *object) reset(flags uint8) {
 	}
 	if !o.small() {
 		o.c.noteDisk(ignoreAbsent(o.c.fs.Remove(o.path())))
+		o.c.lending.revoke(o.key)
 	}
 }
 

@@ -10,3 +10,6 @@ import (
 func NewAhead(prefetch func(obj manifest.Object, n int64) cache.Ahead) fusefs.Follower {
 	return newAhead(prefetch)
 }
+
+// ChooseBySize is how OpenAuto chooses for one version.
+var ChooseBySize = chooseBySize

@@ -33,6 +33,7 @@ type mount struct {
 	registry *openRegistry
 	found    *expand.Expander // of what has no pin; nil if no source is asked
 	tree     *fusefs.Tree     // of a mount of one version; closed with the mount
+	openWhy  string           // how OpenAuto chose
 	mounted  *fusefs.Mounted
 	fill     *filling       // nil unless asked for
 	made     chan struct{}  // closed when it is there, or will not be
@@ -66,8 +67,9 @@ func (d *Daemon) Mount(ctx context.Context, req MountRequest) (MountReply, error
 	if err != nil {
 		return MountReply{}, err
 	}
-	d.log.Info("mounted", "dir", req.Dir, "ref", m.ref, "registry", req.Registry)
-	return MountReply{MountPoint: req.Dir, PID: os.Getpid(), Ref: m.ref}, nil
+	open, why := m.openStatus()
+	d.log.Info("mounted", "dir", req.Dir, "ref", m.ref, "registry", req.Registry, "open", open, "why", why)
+	return MountReply{MountPoint: req.Dir, PID: os.Getpid(), Ref: m.ref, Open: open, OpenReason: why}, nil
 }
 
 // sameSettings refuses what this daemon's sources can't do.
@@ -164,6 +166,7 @@ func (d *Daemon) make(ctx context.Context, m *mount) (*fusefs.Mounted, error) {
 	if err := d.choose(ctx, m, &o); err != nil {
 		return nil, err
 	}
+	o.Open, m.openWhy = m.req.chooseOpen(m.tree)
 	m.since = time.Now().UTC()
 	return fusefs.Mount(ctx, m.req.Dir, o)
 }
@@ -402,8 +405,10 @@ func (m *mount) status(detached bool) MountStatus {
 	if m.fill != nil {
 		fill = m.fill.get(m.redact)
 	}
-	return MountStatus{Fill: fill, Unpinned: unpinned, UnpinnedCount: count, Dir: m.req.Dir, Ref: m.ref, Open: "stateless", Verify: m.req.verify(), Registry: m.req.Registry, Since: m.since,
-		Detached: detached, Requests: m.mounted.Requests().Total()}
+	open, why := m.openStatus()
+	asked := m.mounted.Requests()
+	return MountStatus{Fill: fill, Unpinned: unpinned, UnpinnedCount: count, Dir: m.req.Dir, Ref: m.ref, Open: open, OpenReason: why, Verify: m.req.verify(), Registry: m.req.Registry, Since: m.since,
+		Detached: detached, Requests: asked.Total(), Reads: asked.Read}
 }
 
 // maxUnpinned bounds the references that the status lists.

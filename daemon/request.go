@@ -26,6 +26,8 @@ type MountRequest struct {
 	GID        *uint32 `json:"gid,omitempty"`
 	// Verify is VerifyFill or VerifyStrict; "" is VerifyFill.
 	Verify string `json:"verify,omitempty"`
+	// Open is OpenAuto, fusefs.OpenStateless or fusefs.OpenPassthrough; "" is stateless.
+	Open string `json:"open,omitempty"`
 	// MaxObjects bounds what one unpinned reference may mean; 0 is the default,
 	// negative is no bound.
 	MaxObjects int64 `json:"max_objects,omitempty"`
@@ -72,6 +74,9 @@ type MountReply struct {
 	MountPoint string `json:"mountpoint"`
 	PID        int    `json:"pid"` // of the daemon
 	Ref        string `json:"ref"` // what is shown: "", "project" or "project/mnist:v3"
+	// Open and OpenReason are as in MountStatus.
+	Open       string `json:"open"`
+	OpenReason string `json:"open_reason,omitempty"`
 }
 
 // UnmountRequest says which mount is to end.
@@ -142,6 +147,8 @@ func (r MountRequest) check() error {
 		return bad(r.Verify, "no such way to verify: "+VerifyFill+" or "+VerifyStrict)
 	case r.Fill && r.Ref == "":
 		return bad(r.Dir, "only a mount of one version can be filled")
+	case !slices.Contains(OpenModes(), r.openMode()):
+		return bad(r.Open, "no such way to open files: "+strings.Join(OpenModes(), ", "))
 	case r.Ref != "" && r.Project == "":
 		return bad(r.Ref, "the project is missing")
 	}

@@ -23,7 +23,7 @@ type Process struct {
 type MountStatus struct {
 	Dir      string    `json:"dir"`
 	Ref      string    `json:"ref"`    // "" for all projects, "project", "project/mnist:v3"
-	Open     string    `json:"open"`   // how files are opened: "stateless"
+	Open     string    `json:"open"`   // how files are opened: "stateless" or "passthrough"
 	Verify   string    `json:"verify"` // VerifyFill or VerifyStrict
 	Registry string    `json:"registry"`
 	Since    time.Time `json:"since"`
@@ -33,6 +33,11 @@ type MountStatus struct {
 	Requests uint64 `json:"requests"`
 	// Fill is how far the mount's fill is; nil when none was asked for.
 	Fill *FillStatus `json:"fill"`
+	// Reads is how many of them asked for bytes of a file.
+	Reads uint64 `json:"reads"`
+	// OpenReason says why Open is what it is: how OpenAuto chose, or why there is no
+	// passthrough though it was wanted.
+	OpenReason string `json:"open_reason,omitempty"`
 	// Unpinned are references without a pin that this mount has looked at, the first
 	// of UnpinnedCount.
 	Unpinned      []Unpinned `json:"unpinned"`

@@ -46,6 +46,7 @@ func Attach(conn *os.File, st MountState, o Options) (*Mounted, error) {
 		f.OnUnmount()
 		return nil, fmt.Errorf("attach %s: %w", st.Dir, err)
 	}
+	f.startOpens(server)
 	st.Init = initBytes(server.KernelSettings())
 	m := &Mounted{state: st, fs: f, server: server, done: make(chan struct{})}
 	if info, ok, err := mountAt(st.Dir); err == nil && ok {
@@ -114,7 +115,12 @@ func initBytes(in *fuse.InitIn) []byte {
 // serverOptions are the same for the first server and for all that take over,
 // since the kernel hears them only once.
 func (f *fileSystem) serverOptions() *fuse.MountOptions {
+	disabled := uint64(fuse.CAP_PASSTHROUGH) // a mount with it counts as stacked on the cache's file system
+	if f.o.Open == OpenPassthrough {
+		disabled = 0
+	}
 	return &fuse.MountOptions{
+		DisabledCapabilities:     disabled,
 		Name:                     "pinfs",
 		FsName:                   f.o.FSName,
 		MaxBackground:            64,

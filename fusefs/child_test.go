@@ -15,6 +15,8 @@ func child(role string) int {
 		"direct":   readDirectly,
 		"buffered": readBuffered,
 		"mapped":   readMapped,
+		"sent":     readSent,
+		"spliced":  readSpliced,
 		"device":   openDevice,
 		"nobody":   mountAsNobody,
 		"worker":   work,

@@ -5,6 +5,7 @@
 //
 //   - Content and Names: the two interfaces that the package asks, bytes and names.
 //   - Follower: what hears which files are read, to fetch the next ones.
+//   - Lender: Content that has files which the kernel may read itself.
 //   - Slots: numbers for the snapshots, projects and aliases that are in use.
 //   - Mount, Attach, Mounted, Unmount: making, taking over and ending a mount.
 //   - Errno: the one table from manifest.Kind to errno.
@@ -29,6 +30,16 @@
 // on its target. OPEN and FLUSH answer ENOSYS once and the kernel stops asking;
 // in a mount of one version so does OPENDIR. With names it can't: the kernel
 // would keep the lists as well.
+//
+// # Passthrough
+//
+// A mount with OpenPassthrough answers OPEN (open.go). If Content lends a file, the
+// kernel is given its number (backing.go) and reads it without asking. The kernel
+// wants all handles of a node to be alike: all ordinary, or all passthrough to one
+// file. So the nodes that have handles are remembered, from the answer to OPEN until
+// RELEASE, which comes some time after close. Numbers of handles carry the server
+// that gave them out: a RELEASE of one before is ignored. What such handles are is
+// not handed over yet, so opens of files that they hold can fail with EIO.
 //
 // # Rules
 //
@@ -60,6 +71,7 @@
 // in the listing: programs that list a directory to its end before they stat (find,
 // tar) or that open what they listed would pay that for almost every file.
 //
-// Lock order: treeCache.mu and Slots.mu and faults.mu and listings.mu are leaves:
+// Lock order: openNode.mu, backing.mu, then whatever Lender locks, then backings.mu.
+// opens.mu, treeCache.mu and Slots.mu and faults.mu and listings.mu are leaves:
 // none is held while another is taken. Slots.mu is held while the journal is written.
 package fusefs

@@ -30,7 +30,10 @@ type fileSystem struct {
 	faults   *faults
 	listings listings
 	count    counters
+	opens    *opens    // nil: stateless
 	started  time.Time // the modification time of lists of names
+
+	noPassthrough string // why there is none though it was asked for
 }
 
 var _ fuse.RawFileSystem = (*fileSystem)(nil)
@@ -58,6 +61,9 @@ func (f *fileSystem) String() string { return "pinfs" }
 func (f *fileSystem) OnUnmount() {
 	f.end()
 	f.trees.close()
+	if f.opens != nil {
+		f.opens.files.end()
+	}
 }
 
 // panicked turns a panic of a handler into EIO, so that one bad request does not

@@ -76,6 +76,14 @@ func (m *Mounted) Abort() error {
 	return os.WriteFile("/sys/fs/fuse/connections/"+minor+"/abort", []byte("1"), 0)
 }
 
+// Open tells how files are opened, and if that is not as Options.Open asked, why.
+func (m *Mounted) Open() (mode OpenMode, reason string) {
+	if m.fs.opens != nil {
+		return OpenPassthrough, ""
+	}
+	return OpenStateless, m.fs.noPassthrough
+}
+
 // Requests gives what the kernel asked so far.
 func (m *Mounted) Requests() Requests { return m.fs.count.requests() }
 

@@ -43,6 +43,10 @@ type Options struct {
 	// one sequential reader; negative leaves the kernel's own (128).
 	ReadAheadKiB int
 
+	// Open says how files are opened; "" is OpenStateless. Mounted.Open tells what
+	// it came to.
+	Open OpenMode
+
 	// ReadTimeout ends a read that nothing else ended; 0 stands for 5 minutes.
 	// It is the last resort: Content has its own, shorter ones for lack of progress.
 	ReadTimeout time.Duration

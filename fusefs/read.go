@@ -11,19 +11,6 @@ import (
 	"github.com/pinfs/pinfs/manifest/snapshot"
 )
 
-// Open is stateless: ENOSYS tells the kernel not to ask again, neither here nor
-// at close. A read-only mount has refused writers before.
-func (f *fileSystem) Open(<-chan struct{}, *fuse.OpenIn, *fuse.OpenOut) fuse.Status {
-	f.count.open.Add(1)
-	return fuse.ENOSYS
-}
-
-// Flush is the other half of Open.
-func (f *fileSystem) Flush(<-chan struct{}, *fuse.FlushIn) fuse.Status {
-	f.count.open.Add(1)
-	return fuse.ENOSYS
-}
-
 // Read gives all bytes that were asked for, as far as the file has them, or an
 // error: the kernel takes a short answer for the end of the file.
 func (f *fileSystem) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {

@@ -161,6 +161,10 @@ type status struct {
 		Dir      string `json:"dir"`
 		Ref      string `json:"ref"`
 		Requests uint64 `json:"requests"`
+		Reads    uint64 `json:"reads"`
+		Open     string `json:"open"`
+		// OpenReason says why Open is not what was asked for, or how it was chosen.
+		OpenReason string `json:"open_reason"`
 	} `json:"mounts"`
 	Errors []struct {
 		Path    string `json:"path"`

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/pinfs/pinfs/daemon"
+	"github.com/pinfs/pinfs/fusefs"
 	"github.com/pinfs/pinfs/manifest"
 	"github.com/pinfs/pinfs/registry"
 )
@@ -37,7 +39,10 @@ first looked at; the mount shows what it found then for as long as it lives.
 With --fill the version is brought to the cache behind the readers, as far as it
 fits; pinfs status tells how far it is.
 
-JSON: mountpoint, pid, ref.
+--open=passthrough without a kernel or the rights for it mounts all the same,
+stateless, and says so on standard error.
+
+JSON: mountpoint, pid, ref, open, open_reason.
 
 With --foreground this process is the daemon; SIGINT and SIGTERM unmount all and
 end it with code 0. Mounts that are busy for five seconds are taken out of sight;
@@ -48,6 +53,7 @@ a second signal does so at once.`,
 			&cli.UintFlag{Name: "uid", Usage: "`UID` that owns all files", DefaultText: "who mounts"},
 			&cli.UintFlag{Name: "gid", Usage: "`GID` that owns all files", DefaultText: "who mounts"},
 			&cli.BoolFlag{Name: "fill", Usage: "bring the whole version to the cache in the background"},
+			openFlag(),
 			maxFoundFlag(),
 		},
 		Action: a.mount,
@@ -95,6 +101,9 @@ func (a *app) compareSize(c *cli.Context, client *daemon.Client) {
 }
 
 func (a *app) printMounted(c *cli.Context, m daemon.MountReply) error {
+	if c.String(flagOpen) == string(fusefs.OpenPassthrough) && m.Open != c.String(flagOpen) {
+		a.log.Warn("the mount works without passthrough, files are opened "+m.Open, "dir", m.MountPoint, "reason", m.OpenReason)
+	}
 	if c.Bool(flagJSON) {
 		return a.printJSON(m)
 	}
@@ -122,6 +131,9 @@ func (a *app) mountRequest(c *cli.Context, args []string) (daemon.MountRequest, 
 	}
 	req.Settings = settings(c)
 	if req.Verify, err = verifyMode(c.String(flagVerify)); err != nil {
+		return req, err
+	}
+	if req.Open, err = openMode(c.String(flagOpen)); err != nil {
 		return req, err
 	}
 	if c.IsSet("allow-other") {
@@ -168,6 +180,20 @@ func verifyMode(text string) (string, error) {
 		return text, nil
 	}
 	return "", usage("mount", "--"+flagVerify, "no such way to verify: "+text, "fill or strict")
+}
+
+const flagOpen = "open"
+
+func openFlag() cli.Flag {
+	return &cli.StringFlag{Name: flagOpen, EnvVars: []string{envName(flagOpen)}, DefaultText: string(fusefs.OpenStateless),
+		Usage: "how files are opened: `MODE` stateless; passthrough, complete files are read by the kernel itself; auto, by what the version holds"}
+}
+
+func openMode(text string) (string, error) {
+	if text == "" || slices.Contains(daemon.OpenModes(), text) {
+		return text, nil
+	}
+	return "", usage("mount", "--"+flagOpen, "no such way to open files: "+text, strings.Join(daemon.OpenModes(), ", "))
 }
 
 // owner reads a user or group id; nil when it is not given.

@@ -22,12 +22,12 @@ be read. With DIR only the mount there.
 Example: pinfs status /mnt/mnist
 
 JSON: daemon {pid, version, uptime, started} (null when none runs), mounts [{dir,
-ref, open, verify, registry, since, detached, requests, fill {state, files, total_files, bytes, total_bytes, failed,
-left_out, last_error} (null without --fill), unpinned [{path, ref, since,
-dir, objects, left_out, error}], unpinned_count}], cache {dir, used, limit, objects,
-hits, misses}, backends [{scheme, requests, errors, bytes, limit, in_flight, waiting,
-throttled, retries, hedged, hedge_won}], errors [{path,
-ref, errno, message, time}], newest first.`,
+ref, open, open_reason, verify, registry, since, detached, requests, reads, fill
+{state, files, total_files, bytes, total_bytes, failed, left_out, last_error} (null
+without --fill), unpinned [{path, ref, since, dir, objects, left_out, error}],
+unpinned_count}], cache {dir, used, limit, objects, hits, misses}, backends [{scheme,
+requests, errors, bytes, limit, in_flight, waiting, throttled, retries, hedged,
+hedge_won}], errors [{path, ref, errno, message, time}], newest first.`,
 		Action: a.status,
 	}
 }
@@ -123,7 +123,13 @@ func (a *app) printMounts(mounts []daemon.MountStatus) error {
 		}
 		t.row(dir, first(m.Ref, "all projects"), m.Open, m.Verify, when(m.Since))
 	}
-	return t.end()
+	err := t.end()
+	for _, m := range mounts {
+		if m.OpenReason != "" {
+			fmt.Fprintf(a.stdout, "%s: %s; %s\n", m.Dir, m.Open, oneLine(m.OpenReason))
+		}
+	}
+	return err
 }
 
 // printFills tells how far the mounts with --fill are.
