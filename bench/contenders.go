@@ -136,11 +136,12 @@ func (l *lab) s3fs(ctx context.Context) contender {
 		c.version, _, _ = strings.Cut(version, "\n")
 	}
 	c.mount = func(ctx context.Context, p *site) error {
-		p.env = append(l.storeEnv(p.endpoint), "AWSACCESSKEYID="+l.server.AccessKey, "AWSSECRETACCESSKEY="+l.server.SecretKey)
+		// Not AWS's names: an empty session token is an error to s3fs.
+		p.env = append(p.env, "AWSACCESSKEYID="+l.server.AccessKey, "AWSSECRETACCESSKEY="+l.server.SecretKey)
 		return p.serve(ctx, program, bucket+":/"+p.set.name, p.root, "-f",
 			"-o", "url="+p.endpoint, "-o", "use_path_request_style", "-o", "endpoint="+l.server.Region, "-o", "sigv4",
 			"-o", "ro", "-o", "use_cache="+p.cache, "-o", "parallel_count=16", "-o", "multipart_size=10", "-o", "multireq_max=64",
-			"-o", "max_stat_cache_size=1000000", "-o", "stat_cache_expire=3600", "-o", "enable_noobj_cache", "-o", "notsup_compat_dir",
+			"-o", "max_stat_cache_size=1000000", "-o", "stat_cache_expire=3600", "-o", "enable_noobj_cache", "-o", "complement_stat", "-o", "dbglevel=err",
 			"-o", "listobjectsv2", "-o", "kernel_cache", "-o", "umask=0022")
 	}
 	return c

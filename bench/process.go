@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -107,7 +108,8 @@ func (c *child) why() string {
 	if err != nil {
 		return err.Error()
 	}
-	return tail(string(data))
+	lines := slices.DeleteFunc(strings.Split(string(data), "\n"), func(l string) bool { return strings.Contains(l, "[INF]") })
+	return tail(strings.Join(lines, "\n"))
 }
 
 // serveMount starts a program that mounts at dir, and waits until it answers.

@@ -172,8 +172,9 @@ func (r *runner) turn(ctx context.Context, s scenario, c contender, n network, r
 	}
 	if err != nil {
 		for _, st := range s.stages {
-			fail(st, err)
+			r.cell(s, st, c).Note = "failed: " + err.Error()
 		}
+		say("%s of %s failed: %v", s.name, c.name, err)
 		return
 	}
 	for _, st := range s.stages {

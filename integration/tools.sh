@@ -21,7 +21,7 @@ GO_TOOLS=(
 	"fake-gcs-server v1.56.1 github.com/fsouza/fake-gcs-server"
 	"minio v0.0.0-20260212201848-7aac2a2c5b7c github.com/minio/minio"
 )
-# Versions that bench/programs.go has too.
+# Versions that bench/contenders.go has too.
 BENCH_TOOLS=(
 	"versitygw v1.8.0 github.com/versity/versitygw/cmd/versitygw"
 	"rclone v1.76.0 github.com/rclone/rclone"
