@@ -57,13 +57,11 @@ func (s *Store) open(ctx context.Context, op string, p pinned, r backends.Span) 
 	} else {
 		in.IfMatch = aws.String(`"` + p.etag + `"`)
 	}
-	var more []func(*s3.Options)
-	if r.Whole(p.obj.Size) {
-		more = append(more, withSums)
-	} else {
+	whole := r.Whole(p.obj.Size)
+	if !whole {
 		in.Range = aws.String(r.Header())
 	}
-	out, err := send(ctx, s, p.bucket, s.client.GetObject, in, more...)
+	out, err := send(ctx, s, p.bucket, s.getObject(whole), in)
 	if err != nil {
 		return s.refused(ctx, op, p, r, err)
 	}

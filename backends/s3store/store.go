@@ -4,8 +4,10 @@ import (
 	"context"
 	"net/http"
 	"os"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go/logging"
@@ -26,14 +28,18 @@ type Store struct {
 	keys    *keyring
 	regions regions
 	found   found
-	retry   backends.RetryPolicy
-	payer   types.RequestPayer
+	// Of getObject.
+	templates templates
+	signer    *v4.Signer
+	skewed    atomic.Bool
+	retry     backends.RetryPolicy
+	payer     types.RequestPayer
 }
 
 var _ backends.Backend = (*Store)(nil)
 
 func newStore(o Options, k *keyring) *Store {
-	s := &Store{keys: k, http: k.http, retry: pagePolicy(o.Retry)}
+	s := &Store{keys: k, http: k.http, retry: pagePolicy(o.Retry), signer: newSigner()}
 	if o.RequesterPays {
 		s.payer = types.RequestPayerRequester
 	}
