@@ -65,6 +65,7 @@ var outside = map[string][]string{
 	"github.com/urfave/cli/":        {"cmd/pinfs"},
 	"github.com/vbauerster/mpb/":    {"cmd/pinfs"},
 	"github.com/dustin/go-humanize": {"cmd/pinfs"},
+	"github.com/KimMachineGun/":     {"cmd/pinfs"},
 }
 
 type listed struct {

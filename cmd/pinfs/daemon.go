@@ -73,6 +73,7 @@ func (a *app) newDaemon(c *cli.Context) (*daemon.Daemon, error) {
 		return nil, err
 	}
 	slog.SetDefault(a.log) // of libraries
+	limitHeap(memoryLimit(), o.MemoryBytes, a.log)
 	copies, outages := &blobstore.Finders{}, &daemon.Outages{}
 	b := a.drivers(c, backends.RetryPolicy{OnRetry: outages.Retried}, copies)
 	return daemon.New(daemon.Options{Cache: o, Backend: b, Copies: copies, Outages: outages, Settings: settings(c),
@@ -113,7 +114,7 @@ func cacheOptions(c *cli.Context) (cache.Options, error) {
 	if err != nil {
 		return cache.Options{}, err
 	}
-	o := cache.Options{Dir: dir, Size: roomFor(dir)}
+	o := cache.Options{Dir: dir, Size: roomFor(dir), MemoryBytes: buffersFor(memoryLimit())}
 	for flag, field := range map[string]*int64{flagCacheSize: &o.Size, flagMinFree: &o.MinFree} {
 		if text := c.String(flag); text != "" {
 			if *field, err = parseSize(flag, text); err != nil {

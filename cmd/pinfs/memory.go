@@ -1,0 +1,60 @@
+package main
+
+import (
+	"log/slog"
+	"math"
+	"os"
+	"runtime/debug"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+)
+
+const (
+	minBuffers = 64 << 20  // bytes
+	maxBuffers = 256 << 20 // bytes
+	// minHeap is what the heap gets in any case: below it, collecting garbage
+	// would cost more than the memory is worth.
+	minHeap = 96 << 20 // bytes
+)
+
+// memoryLimit is the memory that this process may use: what its control groups
+// allow, or the host has; 0 when neither tells.
+func memoryLimit() int64 {
+	least := int64(0)
+	for _, ask := range []memlimit.Provider{memlimit.FromCgroup, memlimit.FromSystem} {
+		n, err := ask()
+		if err == nil && n > 0 && n < math.MaxInt64 && (least == 0 || int64(n) < least) {
+			least = int64(n)
+		}
+	}
+	return least
+}
+
+// buffersFor gives the default of the cache's buffers: a quarter of the limit,
+// within bounds.
+func buffersFor(limit int64) int64 {
+	if limit == 0 {
+		return maxBuffers
+	}
+	return min(max(limit/4, minBuffers), maxBuffers)
+}
+
+// heapFor gives what is left for the heap beside the buffers, which are no part of
+// it, with a tenth of the limit to spare for what neither counts.
+func heapFor(limit, buffers int64) int64 {
+	if limit == 0 {
+		return math.MaxInt64
+	}
+	return max(limit/10*9-buffers, minHeap)
+}
+
+// limitHeap has the garbage collector respect the limit, unless GOMEMLIMIT says
+// something else.
+func limitHeap(limit, buffers int64, log *slog.Logger) {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	heap := heapFor(limit, buffers)
+	debug.SetMemoryLimit(heap)
+	log.Debug("memory", "limit", limit, "buffers", buffers, "heap", heap)
+}
