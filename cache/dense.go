@@ -35,7 +35,7 @@ func (o *object) regionBlocks(first int64) (n int) {
 		n += bits.OnesCount64(w)
 	}
 	for _, p := range o.parts {
-		if b := p.off / BlockSize; !p.loaded && b >= first && b < first+regionBlocks {
+		if b := p.off / BlockSize; !p.loaded.Load() && b >= first && b < first+regionBlocks {
 			n += int((p.n + BlockSize - 1) / BlockSize)
 		}
 	}

@@ -33,7 +33,7 @@ func (c *Cache) startAhead(o *object, off, n int64, disk bool) bool {
 		return false
 	}
 	p := newPart(off, n, false, disk)
-	p.ahead, p.check = true, o.has(flagVerified) && !o.pieced()
+	p.ahead, p.awaited, p.check = true, true, o.has(flagVerified) && !o.pieced()
 	c.start(o, p, buf)
 	return true
 }

@@ -28,6 +28,10 @@ func (c *Cache) keep(o *object, p *part) {
 	if !c.write(o, p) {
 		c.quota.release(p.n)
 		c.linger.add(o, p)
+		return
+	}
+	if p.loaded.Load() {
+		c.linger.add(o, p)
 	}
 }
 
@@ -35,7 +39,8 @@ func (c *Cache) keep(o *object, p *part) {
 func (c *Cache) mayEvict(o *object) bool { return o.size <= c.quota.limit-c.quota.limit/8 }
 
 // write puts p into the object's file and notes its blocks. The index follows:
-// never a block in it whose bytes were not written.
+// never a block in it whose bytes were not written. p is loaded when it is to stay
+// in memory for its reader.
 func (c *Cache) write(o *object, p *part) bool {
 	o.mu.Lock()
 	if o.pass != nil || !o.agrees(p) {
@@ -64,10 +69,14 @@ func (c *Cache) write(o *object, p *part) bool {
 		o.learnStored() // it is the whole
 	}
 	o.reserved += p.n
-	o.remove(p)
 	c.writer.dirty(o)
+	c.completed(o)
+	if p.awaited && !p.consumed() {
+		p.loaded.Store(true) // its reader need not go to the disk for it
+		return true
+	}
+	o.remove(p)
 	close(p.settled)
 	c.unref(p)
-	c.completed(o)
 	return true
 }

@@ -9,9 +9,12 @@ import (
 // lingerMax is how long a part that is not kept waits for its readers.
 const lingerMax = 5 * time.Second
 
-// lingering holds complete parts that are not on disk: what was fetched beyond
-// one read stays
-// until they were read, or memory is wanted, or lingerMax passed.
+// lingerSpared is how long it waits in any case but that a demand wants its memory.
+const lingerSpared = 2 * time.Second
+
+// lingering holds complete parts that are not on disk, or that a reader is expected
+// to come for: what was fetched beyond one read stays until it was read, or memory is
+// wanted, or lingerMax passed.
 type lingering struct {
 	c  *Cache
 	mu sync.Mutex
@@ -78,16 +81,17 @@ func (l *lingering) giveUp(x lingerer) {
 
 // reclaim makes room for n bytes of buffers: for a demand, or only for read-ahead.
 func (c *Cache) reclaim(n int64, demand bool) {
-	if n = c.linger.reclaim(n); n > 0 {
+	if n = c.linger.reclaim(n, demand); n > 0 {
 		c.writes.reclaim(n, demand)
 	}
 }
 
 // reclaim drops the oldest parts, n bytes of them, and gives how much is still
-// wanted.
-func (l *lingering) reclaim(n int64) int64 {
+// wanted. What came lately was fetched for a reader that is about to come for it:
+// other read-ahead does not take its place.
+func (l *lingering) reclaim(n int64, demand bool) int64 {
 	l.take(func(x lingerer) bool {
-		was := n > 0
+		was := n > 0 && (demand || time.Since(x.p.since) >= lingerSpared)
 		if was {
 			n -= x.p.n
 		}

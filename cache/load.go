@@ -54,7 +54,8 @@ func (c *Cache) startLoad(o *object, f File, off, n int64, crcs []uint32) bool {
 		return false
 	}
 	p := newPart(off, n, false, false)
-	p.loaded, p.ahead, p.buf, p.crc = true, true, buf, crcs
+	p.ahead, p.buf, p.crc = true, buf, crcs
+	p.loaded.Store(true)
 	gen := o.gen
 	o.parts = append(o.parts, p)
 	c.table.hold(o)

@@ -197,7 +197,7 @@ func (o *object) added(first int64, crcs []uint32) {
 
 // lost forgets a block that can't be read or fails its check; o.mu is held.
 func (o *object) lost(b int64) {
-	if p := o.find(b); p != nil && p.loaded {
+	if p := o.find(b); p != nil && p.loaded.Load() {
 		o.remove(p)
 	}
 	ch, i := o.chunkOf(b)
@@ -220,7 +220,7 @@ func (o *object) reset(flags uint8) {
 		}
 	}
 	o.fresh, o.stored = true, 0
-	o.parts = slices.DeleteFunc(o.parts, func(p *part) bool { return p.loaded })
+	o.parts = slices.DeleteFunc(o.parts, func(p *part) bool { return p.loaded.Load() })
 	if o.file != nil {
 		o.stale, o.file = append(o.stale, o.file), nil
 	}

@@ -15,9 +15,12 @@ import (
 type part struct {
 	off, n int64 // aligned to blocks; the last one of an object ends with it
 	ahead  bool  // nobody asked for it yet
-	loaded bool  // comes from disk
-	whole  bool  // served only when all is there and checked
-	check  bool  // compare blocks with the CRCs that a pass learned
+	// awaited: a reader is expected to come for all of it.
+	awaited bool
+	// loaded: its bytes are on disk too; it is only nearer to its reader.
+	loaded atomic.Bool
+	whole  bool // served only when all is there and checked
+	check  bool // compare blocks with the CRCs that a pass learned
 	refs   atomic.Int32
 	ready  atomic.Int64 // bytes that may be served
 	// arrived counts every byte, served or not: what a wait sees as progress.

@@ -61,7 +61,7 @@ func (c *Cache) locate(o *object, st *step, stream *stream, off, end int64, disk
 		b := at / BlockSize
 		stop := min((b+1)*BlockSize, end)
 		p := o.find(b)
-		if crc, ok := o.onDisk(b, disk); ok && (p == nil || !p.loaded) {
+		if crc, ok := o.onDisk(b, disk); ok && (p == nil || !p.loaded.Load()) {
 			st.addDisk(at, stop, crc, &crcs)
 			at = stop
 			continue
@@ -135,6 +135,7 @@ func (c *Cache) demand(o *object, stream *stream, b, end int64, disk bool) (*par
 	}
 	p := newPart(off, n, o.whole(), disk)
 	p.check = o.has(flagVerified) && !o.whole() && !o.pieced()
+	p.awaited = stream != nil
 	c.start(o, p, nil)
 	if stream == nil && disk && !o.whole() {
 		c.fillRegion(o, b)

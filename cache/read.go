@@ -137,10 +137,10 @@ func (c *Cache) readSegs(ctx context.Context, o *object, st *step, p []byte, off
 		case s.part == nil:
 			bad = !c.readDisk(o, st, s, to) || bad
 		case err == nil:
-			waited = waited || !s.part.loaded
+			waited = waited || !s.part.loaded.Load()
 			if err = s.part.wait(ctx, o.Object, s.end-s.part.off, c.o.StallTimeout, &c.n.arrived); err == nil {
 				s.part.copyTo(to, s.off)
-			} else if err = o.about(err, s); err == nil || s.part.loaded && errors.Is(err, errDamaged) {
+			} else if err = o.about(err, s); err == nil || s.part.loaded.Load() && errors.Is(err, errDamaged) {
 				err = nil
 				bad = true
 			}
