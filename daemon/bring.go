@@ -79,7 +79,7 @@ func newBringing(d *Daemon, s *snapshot.Snapshot, found *expand.Expander, o brin
 		flights: map[*flight]struct{}{}, result: WarmResult{Ref: o.ref}}
 }
 
-func orElse[T int | int64](v, otherwise T) T {
+func orElse[T int | int64 | time.Duration](v, otherwise T) T {
 	if v <= 0 {
 		return otherwise
 	}
@@ -308,13 +308,10 @@ func (b *bringing) readThrough(ctx context.Context, obj manifest.Object) error {
 	}
 }
 
-// silence is how long a source may give no answer at all.
-const silence = 12 * time.Second
-
 // silent is the error for a source that gives no answer.
 func (b *bringing) silent(ref string) error {
-	lasts, err := b.outages.lasts(ref, b.began)
-	if lasts < silence {
+	lasts, err := b.outages.over(ref, b.began)
+	if lasts == 0 {
 		return nil
 	}
 	return &silentError{&manifest.Error{Kind: manifest.KindUnreachable, Op: "read", Ref: ref,

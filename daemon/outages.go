@@ -13,6 +13,10 @@ import (
 // Outages knows which sources give no answer at all while their requests are tried
 // again and again. The zero value knows of none.
 type Outages struct {
+	// Patience is how long a source may give no answer before jobs leave out the rest
+	// of its objects; 0 stands for 12 s.
+	Patience time.Duration
+
 	some atomic.Int32 // how many are known
 
 	mu    sync.Mutex // guards what follows
@@ -70,10 +74,22 @@ func (o *Outages) answered(ref string) {
 	}
 }
 
-// lasts tells for how long ref's source has been seen without an answer since
-// from, and the last error.
+// over tells that ref's source has given no answer for longer than Patience since
+// from: for how long, and the last error.
+func (o *Outages) over(ref string, from time.Time) (time.Duration, error) {
+	if o == nil {
+		return 0, nil
+	}
+	lasts, err := o.lasts(ref, from)
+	if lasts < orElse(o.Patience, 12*time.Second) {
+		return 0, nil
+	}
+	return lasts, err
+}
+
+// lasts tells for how long ref's source has been seen without an answer.
 func (o *Outages) lasts(ref string, from time.Time) (time.Duration, error) {
-	if o == nil || o.some.Load() == 0 {
+	if o.some.Load() == 0 {
 		return 0, nil
 	}
 	o.mu.Lock()

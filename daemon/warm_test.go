@@ -325,7 +325,7 @@ func TestWarmKeeps(t *testing.T) {
 // within seconds, however long one request goes on; those of others are brought.
 func TestWarmOfASilentSource(t *testing.T) {
 	s := newStore(t)
-	outages := &daemon.Outages{}
+	outages := &daemon.Outages{Patience: time.Second}
 	s.o.Outages = outages
 	s.mem.SetHook(func(_ context.Context, r memstore.Request) memstore.Fault {
 		if !strings.HasPrefix(r.URI, "mem://dead/") {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"os"
 
 	"github.com/pinfs/pinfs/manifest"
 )
@@ -25,7 +26,7 @@ func (c *Client) Warm(ctx context.Context, req WarmRequest, report func(WarmProg
 	}
 	result, err := readWarm(response, report)
 	response.Body.Close()
-	if result.Last {
+	if result.Last && result.PID != os.Getpid() {
 		awaitEnd(ctx, result.PID)
 	}
 	switch failed := c.failed(ctx, err); {
