@@ -1,9 +1,11 @@
 package main_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,9 +19,31 @@ import (
 // shortRows are one scenario of each kind.
 const shortRows = `^(sequential_read|random_read_4k|mmap_random_read|files_8k_in_order|walk_10k_names|time_to_first_byte_read|mount_1m|files_8k_throttled_16_threads)/`
 
+// programs is where TestMain built both.
+var programs string
+
 func TestMain(m *testing.M) {
 	testwarden.Main()
-	os.Exit(m.Run())
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	if programs, err = os.MkdirTemp("", "pinfs-benchtest-"); err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(programs)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	build := testwarden.Command(ctx, "go", "build", "-o", programs+"/", ".", "../cmd/pinfs")
+	if out, err := build.CombinedOutput(); err != nil {
+		return 1, fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return m.Run(), nil
 }
 
 // found is what the JSON of a run holds.
@@ -49,23 +73,21 @@ func samples(t *testing.T, cell json.RawMessage) (values []float64, note string)
 	return values, c.Note
 }
 
-// program is the built command.
-type program struct{ path, dir string }
+// bench is the built command with a directory of its own.
+type bench struct{ path, dir string }
 
-func build(t *testing.T) program {
+func newBench(t *testing.T) bench {
 	t.Helper()
-	p := program{dir: t.TempDir()}
-	p.path = filepath.Join(p.dir, "bench")
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	if out, err := testwarden.Command(ctx, "go", "build", "-o", p.path, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
-	return p
+	return bench{filepath.Join(programs, "bench"), t.TempDir()}
+}
+
+// measure are arguments of a run that is as short as can be.
+func (p bench) measure(args ...string) []string {
+	return append([]string{"-size", "0.0005", "-peers=false", "-forget", "files", "-dir", p.dir, "-pinfs", filepath.Join(programs, "pinfs")}, args...)
 }
 
 // run gives what the command wrote to standard output, and all of it when it failed.
-func (p program) run(t *testing.T, args ...string) (stdout, stderr string, err error) {
+func (p bench) run(t *testing.T, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
@@ -76,7 +98,7 @@ func (p program) run(t *testing.T, args ...string) (stdout, stderr string, err e
 	return out.String(), errs.String(), err
 }
 
-func (p program) must(t *testing.T, args ...string) string {
+func (p bench) must(t *testing.T, args ...string) string {
 	t.Helper()
 	out, errs, err := p.run(t, args...)
 	if err != nil {
@@ -88,9 +110,9 @@ func (p program) must(t *testing.T, args ...string) string {
 // TestShort measures a little of each kind: every row has a figure, the page and
 // the comparison are made of them.
 func TestShort(t *testing.T) {
-	p := build(t)
+	p := newBench(t)
 	file := filepath.Join(p.dir, "run.json")
-	table := p.must(t, "-size", "0.0005", "-repeat", "1", "-peers=false", "-forget", "files", "-dir", p.dir, "-json", file, "-rows", shortRows)
+	table := p.must(t, p.measure("-repeat", "1", "-json", file, "-rows", shortRows)...)
 	var got found
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -111,8 +133,65 @@ func TestShort(t *testing.T) {
 	t.Run("check", func(t *testing.T) { checkCheck(t, p, file, string(data)) })
 }
 
+// TestInterrupted ends a run while it works: it fails, and leaves nothing. Processes
+// and mounts are the warden's to look for.
+func TestInterrupted(t *testing.T) {
+	p := newBench(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := testwarden.Command(ctx, p.path, p.measure("-repeat", "1000", "-rows", "^sequential_read/")...)
+	errs, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(errs)
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), "seeded") {
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() {
+	}
+	if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != 1 {
+		t.Errorf("interrupted: %v", err)
+	}
+	left, err := filepath.Glob(filepath.Join(p.dir, "pinfs-bench-*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
+// TestReader: wrong lengths and wrong contents are errors.
+func TestReader(t *testing.T) {
+	p := newBench(t)
+	if err := os.WriteFile(filepath.Join(p.dir, "f"), []byte("123456789"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const right = 0xe3069283 // of CRC-32C's own definition
+	for _, c := range []struct {
+		kind      string
+		size, crc int64
+		errors    int
+	}{
+		{"files", 9, 0, 0}, {"files", 10, 0, 1}, {"verify", 9, right, 0}, {"verify", 9, right + 1, 1}, {"first", 9, 0, 0},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		cmd := testwarden.Command(ctx, p.path, "reader")
+		cmd.Stdin = strings.NewReader(fmt.Sprintf(`{"kind":%q,"root":%q,"block":4096,"readers":2,"files":[{"path":"f","size":%d,"crc":%d}]}`, c.kind, p.dir, c.size, c.crc))
+		out, err := cmd.Output()
+		var got struct{ Ops, Errors int }
+		if err != nil || json.Unmarshal(out, &got) != nil || got.Errors != c.errors || got.Ops != 1 {
+			t.Errorf("%+v: %v %s", c, err, out)
+		}
+	}
+}
+
 // checkRows wants each asked row, with figures above 0 or a reason that is no failure.
-func checkRows(t *testing.T, p program, got found, table string) {
+func checkRows(t *testing.T, p bench, got found, table string) {
 	t.Helper()
 	var names []string
 	for _, row := range got.Rows {
@@ -147,7 +226,7 @@ func checkRows(t *testing.T, p program, got found, table string) {
 }
 
 // checkDocs: what is written by hand stays.
-func checkDocs(t *testing.T, p program, file string) {
+func checkDocs(t *testing.T, p bench, file string) {
 	page := filepath.Join(p.dir, "page.md")
 	if err := os.WriteFile(page, []byte("head\n<!-- bench: begin -->\nstale\n<!-- bench: end -->\ntail\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -164,7 +243,7 @@ func checkDocs(t *testing.T, p program, file string) {
 }
 
 // checkCheck: a run is as good as itself, and worse than one where pinfs was twice as fast.
-func checkCheck(t *testing.T, p program, file, data string) {
+func checkCheck(t *testing.T, p bench, file, data string) {
 	p.must(t, "-from", file, "-check", file)
 	better := filepath.Join(p.dir, "better.json")
 	var doc map[string]any

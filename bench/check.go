@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"regexp"
 	"strings"
 )
@@ -43,11 +45,14 @@ func losses(base, now *report, worse float64) (all []loss) {
 // more, since a busy machine does that too: it must be worse both times.
 func (f *flags) compare(ctx context.Context, r *report) error {
 	base, err := load(f.check)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is missing: make bench-baseline records it, on a machine that has nothing else to do", f.check)
+	}
 	if err != nil {
 		return err
 	}
-	if base.Scale != r.Scale {
-		return fmt.Errorf("%s was measured with -size %g, this is %g", f.check, base.Scale, r.Scale)
+	if base.Scale != r.Scale || base.Forget != r.Forget {
+		return fmt.Errorf("%s was measured with -size %g -forget %s, this is -size %g -forget %s", f.check, base.Scale, base.Forget, r.Scale, r.Forget)
 	}
 	bad := losses(base, r, f.worse)
 	if len(bad) > 0 && f.from == "" {

@@ -22,6 +22,8 @@ const (
 	seedPart = 64 << 20 // bytes of one part of an upload
 	seedMany = 8        // files that are written at once
 	perDir   = 100      // files of one directory of a data set
+
+	manifestEntry = 300 // bytes, at most
 )
 
 // dataset is a set of files with random contents, by its name in the bucket, on
@@ -59,7 +61,12 @@ func datasets(scale float64) map[string]*dataset {
 }
 
 // bytes is what the set takes on a disk.
-func (d *dataset) bytes() int64 { return int64(d.count) * max(d.size, 4<<10) }
+func (d *dataset) bytes() int64 {
+	if d.absent {
+		return int64(d.count) * manifestEntry
+	}
+	return int64(d.count) * max(d.size, 4<<10)
+}
 
 // seeder writes data sets to the server and to the disk.
 type seeder struct {

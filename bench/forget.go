@@ -18,6 +18,14 @@ const (
 	forgetFiles  = "files"  // posix_fadvise, file by file: contents only, and no other's
 )
 
+// forgetBest is the most thorough way that is open.
+func forgetBest() string {
+	if canForget(forgetKernel) != nil {
+		return forgetFiles
+	}
+	return forgetKernel
+}
+
 // kindForget is what a reader process does then with a mount.
 const kindForget = "forget"
 

@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,11 +22,11 @@ import (
 )
 
 const (
-	buildLimit  = 10 * time.Minute
-	seedLimit   = 10 * time.Minute
-	pinfsLimit  = 5 * time.Minute // one run of the command
-	spareDisk   = 2 << 30
-	workPattern = "pinfs-bench-"
+	buildLimit = 10 * time.Minute
+	seedLimit  = 10 * time.Minute
+	pinfsLimit = 5 * time.Minute // one run of the command
+	spareDisk  = 2 << 30
+	workPrefix = "pinfs-bench-" // and the process
 )
 
 // lab is where a run takes place: a directory on one disk with the data, the
@@ -54,7 +56,8 @@ type abilities struct{ warm, passthrough bool }
 
 // newLab makes the directory; close must be called whatever comes.
 func newLab(parent string) (*lab, error) {
-	dir, err := os.MkdirTemp(parent, workPattern)
+	removeStale(parent)
+	dir, err := os.MkdirTemp(parent, fmt.Sprintf("%s%d-", workPrefix, os.Getpid()))
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +72,26 @@ func newLab(parent string) (*lab, error) {
 		}
 	}
 	return l, os.Setenv("TMPDIR", l.path("tmp")) // the server's data on the same disk
+}
+
+// removeStale removes what runs left that were killed, mounts first.
+func removeStale(parent string) {
+	dirs, err := filepath.Glob(filepath.Join(parent, workPrefix+"*-*"))
+	if err != nil {
+		return
+	}
+	for _, dir := range dirs {
+		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), workPrefix), "-")
+		if n, err := strconv.Atoi(pid); err != nil || syscall.Kill(n, 0) == nil {
+			continue
+		}
+		if abs, err := filepath.Abs(dir); err == nil {
+			for _, m := range mountsBelow(abs) {
+				unmount(m)
+			}
+		}
+		_ = os.RemoveAll(dir) // another user's stays
+	}
 }
 
 func (l *lab) path(parts ...string) string {
@@ -104,12 +127,14 @@ func (l *lab) checkDisk(sets []*dataset) error {
 	return nil
 }
 
-// build builds pinfs as it is released.
+// build builds pinfs as it is released, unless there is one, and asks it what it can do.
 func (l *lab) build(ctx context.Context) error {
-	l.pinfs = l.path("pinfs")
-	_, err := output(ctx, buildLimit, []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", l.pinfs, "github.com/pinfs/pinfs/cmd/pinfs")
-	if err != nil {
-		return err
+	if l.pinfs == "" {
+		l.pinfs = l.path("pinfs")
+		_, err := output(ctx, buildLimit, []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", l.pinfs, "github.com/pinfs/pinfs/cmd/pinfs")
+		if err != nil {
+			return err
+		}
 	}
 	help, err := output(ctx, pinfsLimit, nil, l.pinfs, "help", "mount")
 	l.can.passthrough = err == nil && strings.Contains(help, "passthrough")

@@ -14,6 +14,7 @@ type report struct {
 	Seconds  float64           `json:"seconds"`
 	Scale    float64           `json:"scale"`
 	Repeat   int               `json:"repeat"`
+	Forget   string            `json:"forget"` // how the kernel's caches were emptied
 	Machine  machine           `json:"machine"`
 	Programs map[string]string `json:"programs"` // contender: version, or why it is missing
 	Notes    []string          `json:"notes,omitempty"`

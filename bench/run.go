@@ -25,6 +25,7 @@ type options struct {
 	verify bool // the contents, once
 	forget string
 	parent string
+	pinfs  string // the program, if it is built already
 }
 
 // runner measures.
@@ -36,6 +37,7 @@ type runner struct {
 	drop     error  // why the kernel's caches can't be dropped
 	verified map[string]bool
 	begin    time.Time
+	wrong    []error // contents that are not those that were put
 }
 
 // measure does a whole run. What it has found so far comes with an error too.
@@ -53,18 +55,19 @@ func measure(ctx context.Context, o options) (*report, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.pinfs = o.pinfs
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	r := &runner{options: o, lab: l, self: self, drop: canForget(o.forget), verified: map[string]bool{}, begin: time.Now()}
-	r.report = &report{Started: r.begin.UTC().Truncate(time.Second), Scale: o.scale, Repeat: o.repeat, Machine: describe(l.dir), Programs: map[string]string{}}
+	r.report = &report{Started: r.begin.UTC().Truncate(time.Second), Scale: o.scale, Repeat: o.repeat, Forget: o.forget, Machine: describe(l.dir), Programs: map[string]string{}}
 	if err := r.prepare(ctx, todo); err != nil {
 		return nil, err
 	}
 	err = r.repeats(ctx, todo)
 	r.report.Seconds = time.Since(r.begin).Seconds()
-	return r.report, err
+	return r.report, errors.Join(append(r.wrong, err)...)
 }
 
 // prepare builds, starts and seeds what the scenarios need.
@@ -300,6 +303,7 @@ func (r *runner) check(ctx context.Context, s scenario, c contender, p *site) {
 		note := fmt.Sprintf("%s served wrong contents of %s: %v", c.name, s.data, err)
 		say("%s", note)
 		r.report.Notes = append(r.report.Notes, note)
+		r.wrong = append(r.wrong, errors.New(note))
 	}
 }
 

@@ -27,6 +27,9 @@ func (r *report) about(b *strings.Builder) {
 	m := r.Machine
 	fmt.Fprintf(b, "Measured %s: %d cores (%s), %.0f GiB of memory, Linux %s, %s, %s. Scale %g, %d repeats, %.0f minutes.\n\n",
 		r.Started.Format("2006-01-02"), m.Cores, m.CPU, float64(m.Memory)/(1<<30), m.Kernel, m.Disk, m.Go, r.Scale, r.Repeat, r.Seconds/60)
+	if r.Forget == forgetFiles {
+		fmt.Fprint(b, "The kernel's caches were emptied file by file: names and attributes stayed in memory.\n\n")
+	}
 	for _, name := range columns() {
 		if v := r.Programs[name]; v != "" {
 			fmt.Fprintf(b, "- %s: %s\n", name, v)
