@@ -39,6 +39,7 @@ type Cache struct {
 	recent   recent
 	puts     putCounts
 	latency  latency
+	fetchers *fetchers
 	asking   singleflight.Group
 	requests *semaphore.Weighted
 	writes   *writes
@@ -80,7 +81,7 @@ func newCache(o Options, dir *directory) *Cache {
 	c := &Cache{o: o, fs: o.FS, dir: dir, maxPart: o.maxPart(),
 		requests: semaphore.NewWeighted(int64(o.Requests)), strict: semaphore.NewWeighted(strictMax),
 		toVerify: make(chan *object, verifyMax), budget: newBudget(o.MemoryBytes), health: &health{log: o.Logger},
-		recent: recent{grain: o.UseGrain}}
+		recent: recent{grain: o.UseGrain}, fetchers: newFetchers()}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.blocks.New = func() any { return new([BlockSize]byte) }
 	c.table, c.writer = newTable(c), newWriter(c)

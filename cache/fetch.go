@@ -16,7 +16,7 @@ import (
 func (c *Cache) start(o *object, p *part, buf []byte) {
 	o.parts = append(o.parts, p)
 	c.table.hold(o)
-	c.wg.Go(func() { c.fetch(o, p, buf) })
+	c.fetchSoon(fetchJob{o, p, buf})
 }
 
 // startAhead begins a fetch that nobody waits for yet, if a request and memory
