@@ -28,6 +28,7 @@ type fileSystem struct {
 	end      context.CancelFunc
 	trees    *treeCache
 	faults   *faults
+	objects  objects
 	listings listings
 	count    counters
 	opens    *opens    // nil: stateless

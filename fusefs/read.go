@@ -46,7 +46,7 @@ func (f *fileSystem) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (
 
 // readFile reads len(p) bytes, or up to the end of the file.
 func (f *fileSystem) readFile(ctx context.Context, held *heldTree, rec snapshot.Node, p []byte, off uint64) (manifest.Object, int, error) {
-	obj, err := held.tree.Snapshot.Object(rec.Index)
+	obj, err := f.objects.of(held, rec.Index)
 	if err != nil {
 		return obj, 0, err
 	}
