@@ -48,6 +48,7 @@ func Attach(conn *os.File, st MountState, o Options) (*Mounted, error) {
 	}
 	f.startOpens(server)
 	st.Init = initBytes(server.KernelSettings())
+	logSettings(o.Logger, server.KernelSettings())
 	m := &Mounted{state: st, fs: f, server: server, done: make(chan struct{})}
 	if info, ok, err := mountAt(st.Dir); err == nil && ok {
 		m.device = info.device
@@ -112,6 +113,20 @@ func initBytes(in *fuse.InitIn) []byte {
 	return append([]byte(nil), unsafe.Slice((*byte)(unsafe.Pointer(in)), unsafe.Sizeof(*in))...)
 }
 
+// logSettings says what the kernel has, for those who look into the speed of a mount:
+// what it lacks is done without.
+func logSettings(log *slog.Logger, in *fuse.InitIn) {
+	has := func(capability uint64) bool { return in.Flags64()&capability != 0 }
+	log.Debug("the kernel's FUSE", "protocol", fmt.Sprintf("%d.%d", in.Major, in.Minor),
+		"maxRequest", maxRequest, "maxBackground", maxBackground, "asyncRead", has(fuse.CAP_ASYNC_READ),
+		"largeRequests", has(fuse.CAP_MAX_PAGES), "readdirPlus", has(fuse.CAP_READDIRPLUS),
+		"parallelDirs", has(fuse.CAP_PARALLEL_DIROPS), "noOpen", has(fuse.CAP_NO_OPEN_SUPPORT),
+		"noOpendir", has(fuse.CAP_NO_OPENDIR_SUPPORT), "passthrough", has(fuse.CAP_PASSTHROUGH))
+}
+
+// maxBackground is how many requests of read-ahead may be under way.
+const maxBackground = 64
+
 // serverOptions are the same for the first server and for all that take over,
 // since the kernel hears them only once.
 func (f *fileSystem) serverOptions() *fuse.MountOptions {
@@ -123,7 +138,7 @@ func (f *fileSystem) serverOptions() *fuse.MountOptions {
 		DisabledCapabilities:     disabled,
 		Name:                     "pinfs",
 		FsName:                   f.o.FSName,
-		MaxBackground:            64,
+		MaxBackground:            maxBackground,
 		MaxWrite:                 maxRequest, // also sizes max_pages, so reads
 		DisableSplice:            true,       // header and 1 MiB are more than a pipe holds
 		EnableSymlinkCaching:     true,       // an alias with another target is another node

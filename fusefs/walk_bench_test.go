@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime/pprof"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,17 +41,20 @@ func BenchmarkPrograms(b *testing.B) {
 	for _, dirs := range walkLayouts {
 		dir := b.TempDir()
 		must(b, walkSnapshot(dir+"/snapshot", dirs))
-		files := b.TempDir()
-		must(b, walkFiles(files, dirs))
+		files := sync.OnceValue(func() string { // only if a benchmark wants them
+			dir := b.TempDir()
+			must(b, walkFiles(dir, dirs))
+			return dir
+		})
 		for _, w := range walkers {
 			name := fmt.Sprintf("dirs=%d/%s", dirs, w.name)
 			b.Run(name+"/first", func(b *testing.B) { benchFirst(b, dir, w.argv) })
 			b.Run(name+"/again", func(b *testing.B) { benchAgain(b, dir, w.argv) })
 			b.Run(name+"/files", func(b *testing.B) {
-				run(b, w.argv(files))
+				run(b, w.argv(files()))
 				var cpu time.Duration
 				for b.Loop() {
-					cpu += run(b, w.argv(files))
+					cpu += run(b, w.argv(files()))
 				}
 				report(b, cpu, walkEntries)
 			})

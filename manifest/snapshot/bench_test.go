@@ -78,6 +78,7 @@ func BenchmarkRead(b *testing.B) {
 		}
 	})
 	b.Run("Find", func(b *testing.B) {
+		b.ReportAllocs()
 		path := benchPath(123_456)
 		for b.Loop() {
 			if _, ok, err := s.Find(path); !ok || err != nil {
@@ -92,6 +93,31 @@ func BenchmarkRead(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
+	})
+	b.Run("Stat", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := s.Stat(rand.Uint32N(n)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("Object", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := s.Object(dir.First + rand.Uint32N(dir.Count)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("Children", func(b *testing.B) {
+		b.ReportAllocs()
+		perEntry(b, func() (k int) {
+			if err := s.Children(dir.Index, 0, func(*snapshot.Node) bool { k++; return true }); err != nil {
+				b.Fatal(err)
+			}
+			return k
+		})
 	})
 	b.Run("Walk", func(b *testing.B) {
 		perEntry(b, func() (k int) {
