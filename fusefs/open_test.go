@@ -200,11 +200,14 @@ func TestPassthroughReads(t *testing.T) {
 func TestModeSticks(t *testing.T) {
 	s := newFiles(t.TempDir())
 	data := random(1, 200_000)
-	m := passthrough(t, s, s.place(t, "f", data))
-	path := m.Dir() + "/f"
 	var yes atomic.Bool
 	s.lends = yes.Load
+	m := passthrough(t, s, s.place(t, "f", data))
+	path := m.Dir() + "/f"
 	first := openRaw(t, path)
+	for _, handle := range []uint64{0, 1, 1 << 40} { // of a server before this one
+		fusefs.ReleaseForeign(m, inode(t, path), handle)
+	}
 	yes.Store(true)
 	second := openRaw(t, path)
 	if s.lent.Load() != 0 {
@@ -313,9 +316,9 @@ func TestOpenStorm(t *testing.T) {
 	twin := entries[0] // the same object under another name
 	twin.Path = "twin"
 	entries = append(entries, twin)
-	m := passthrough(t, s, entries...)
 	var n atomic.Int64
 	s.lends = func() bool { return n.Add(1)%3 != 0 }
+	m := passthrough(t, s, entries...)
 	var all sync.WaitGroup
 	for i := range 64 {
 		all.Go(func() {
