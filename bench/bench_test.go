@@ -17,7 +17,7 @@ import (
 )
 
 // shortRows are one scenario of each kind.
-const shortRows = `^(sequential_read|random_read_4k|mmap_random_read|files_8k_in_order|walk_10k_names|time_to_first_byte_read|mount_1m|files_8k_throttled_16_threads)/`
+const shortRows = `^(sequential_read|random_read_4k|random_read|files_8k_in_order|walk_10k_names|time_to_first_byte_read|mount_1m|files_8k_throttled_16_threads)/`
 
 // programs is where TestMain built both.
 var programs string
@@ -133,7 +133,7 @@ func TestShort(t *testing.T) {
 	t.Run("check", func(t *testing.T) { checkCheck(t, p, file, string(data)) })
 }
 
-// TestInterrupted ends a run while it works: it fails, and leaves nothing. Processes
+// TestInterrupted ends a run in its second repeat: it fails, and leaves nothing. Processes
 // and mounts are the warden's to look for.
 func TestInterrupted(t *testing.T) {
 	p := newBench(t)
@@ -148,7 +148,7 @@ func TestInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(errs)
-	for lines.Scan() && !strings.HasPrefix(lines.Text(), "seeded") {
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), "sequential_read") {
 	}
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
@@ -212,7 +212,7 @@ func checkRows(t *testing.T, p bench, got found, table string) {
 			}
 		}
 	}
-	for _, want := range []string{"sequential_read/cold", "sequential_read/again", "sequential_read/dropped", "random_read_4k/dropped",
+	for _, want := range []string{"sequential_read/cold", "sequential_read/again", "sequential_read/dropped", "random_read_4k/dropped", "mmap_read/dropped", "mmap_random_read/dropped",
 		"files_8k_in_order/cold", "walk_10k_names/again", "mount_1m/answers", "files_8k_throttled_16_threads/cold"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("no row %s in %v", want, names)

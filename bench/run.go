@@ -14,6 +14,9 @@ import (
 	"time"
 )
 
+// slowTurn is how long a peer may take for a scenario and be measured again.
+const slowTurn = 30 * time.Second
+
 // options are the flags of a measuring run.
 type options struct {
 	rows   *regexp.Regexp
@@ -37,7 +40,8 @@ type runner struct {
 	drop     error  // why the kernel's caches can't be dropped
 	verified map[string]bool
 	begin    time.Time
-	wrong    []error // contents that are not those that were put
+	slow     map[string]bool // scenario and peer: too slow to measure again
+	wrong    []error         // contents that are not those that were put
 }
 
 // measure does a whole run. What it has found so far comes with an error too.
@@ -60,7 +64,7 @@ func measure(ctx context.Context, o options) (*report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &runner{options: o, lab: l, self: self, drop: canForget(o.forget), verified: map[string]bool{}, begin: time.Now()}
+	r := &runner{options: o, lab: l, self: self, drop: canForget(o.forget), verified: map[string]bool{}, slow: map[string]bool{}, begin: time.Now()}
 	r.report = &report{Started: r.begin.UTC().Truncate(time.Second), Scale: o.scale, Repeat: o.repeat, Forget: o.forget, Machine: describe(l.dir), Programs: map[string]string{}}
 	if err := r.prepare(ctx, todo); err != nil {
 		return nil, err
@@ -140,9 +144,23 @@ func (r *runner) scenario(ctx context.Context, s scenario, all []contender, repe
 			}
 			continue
 		}
-		r.turn(ctx, s, c, n, repeat)
+		r.peerTurn(ctx, s, c, n, repeat)
 	}
 	say("%-32s repeat %d: %.1f s", s.name, repeat+1, time.Since(begin).Seconds())
+}
+
+// peerTurn measures a contender; a peer that takes long is not measured again.
+func (r *runner) peerTurn(ctx context.Context, s scenario, c contender, n network, repeat int) {
+	key := s.name + " " + c.name
+	if r.slow[key] {
+		return
+	}
+	begin := time.Now()
+	r.turn(ctx, s, c, n, repeat)
+	if took := time.Since(begin); took > slowTurn && (c.name == nameRclone || c.name == nameS3FS) && repeat+1 < r.repeat {
+		r.slow[key] = true
+		r.report.Notes = append(r.report.Notes, fmt.Sprintf("%s, %s: measured %d times only, since it takes %.0f s", s.name, c.name, repeat+1, took.Seconds()))
+	}
 }
 
 func hasBare(s scenario) bool {
@@ -150,7 +168,7 @@ func hasBare(s scenario) bool {
 }
 
 func (r *runner) cell(s scenario, st stage, c contender) *cell {
-	return r.report.cell(s.row(st), s.unit, st.ref, c.name)
+	return r.report.cell(s.row(st), s.unitOf(st), st.ref, c.name)
 }
 
 // turn measures one contender in all stages of a scenario.
@@ -226,7 +244,7 @@ func (r *runner) stage(ctx context.Context, s scenario, st stage, c contender, p
 	}
 	now, refused := r.traffic(s)
 	v.Requests, v.Throttled = now-requests, refused-throttled
-	v.Value = units()[s.unit].value(v)
+	v.Value = units()[s.unitOf(st)].value(v)
 	cell := r.cell(s, st, c)
 	cell.Samples = append(cell.Samples, v)
 	if out.Errors > 0 {
