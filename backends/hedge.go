@@ -77,14 +77,13 @@ func (h *hedging) race(ctx context.Context, after time.Duration, ask func(contex
 		return a, a.err
 	}
 	r := &race{done: make(chan struct{})}
-	var first, second context.Context
-	first, r.giveUp[0] = context.WithCancel(ctx)
-	second, r.giveUp[1] = context.WithCancel(ctx)
+	first, giveUp := context.WithCancel(ctx)
+	r.giveUp[0] = giveUp
 	h.second.Add(1)
 	over := func() { close(r.done); h.second.Done() }
 	timer := time.AfterFunc(after, func() {
 		defer over()
-		h.askAgain(second, r, ask)
+		h.askAgain(ctx, r, ask)
 	})
 	a := ask(first)
 	if timer.Stop() {
@@ -103,7 +102,9 @@ func (h *hedging) askAgain(ctx context.Context, r *race, ask func(context.Contex
 		return
 	}
 	defer h.gate.release()
-	if !h.tokens.take() {
+	ctx, giveUp := context.WithCancel(ctx)
+	if !r.join(giveUp) || !h.tokens.take() {
+		giveUp()
 		return
 	}
 	began := time.Now()
@@ -125,12 +126,30 @@ type opened struct {
 
 // race is two requests for the same, 0 and 1, of which one may never be sent.
 type race struct {
-	giveUp [2]context.CancelFunc
-	done   chan struct{} // closed when the second one is over or will not be sent
+	done chan struct{} // closed when the second one is over or will not be sent
 
-	mu      sync.Mutex // guards won and decided; a leaf
+	mu      sync.Mutex // guards all below; a leaf
+	giveUp  [2]context.CancelFunc
 	won     opened
 	decided bool
+}
+
+// join is called before the second request; false if it is not needed any more.
+func (r *race) join(giveUp context.CancelFunc) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.giveUp[1] = giveUp
+	return !r.decided
+}
+
+// end gives up a request, if it was sent.
+func (r *race) end(who int) {
+	r.mu.Lock()
+	giveUp := r.giveUp[who]
+	r.mu.Unlock()
+	if giveUp != nil {
+		giveUp()
+	}
 }
 
 // finish takes the answer of one: the first that came, unless it is a failure
@@ -144,15 +163,15 @@ func (r *race) finish(who int, a opened) (won bool) {
 	r.mu.Unlock()
 	switch {
 	case won:
-		r.giveUp[1-who]()
+		r.end(1 - who)
 		if a.err != nil {
-			r.giveUp[who]()
+			r.end(who)
 		}
 		return a.err == nil
 	case a.err == nil:
 		_ = a.body.Close() // of an answer that nobody needs
 	}
-	r.giveUp[who]()
+	r.end(who)
 	return false
 }
 
@@ -178,7 +197,7 @@ type raced struct {
 
 func (b *raced) Close() error {
 	err := b.ReadCloser.Close()
-	b.race.giveUp[0]()
-	b.race.giveUp[1]()
+	b.race.end(0)
+	b.race.end(1)
 	return err
 }

@@ -157,7 +157,7 @@ func (s *stream) confirm() error {
 			return s.tooLong()
 		}
 	}
-	if err == nil || again(s.reason(err)) {
+	if err == nil || err == io.EOF || again(s.reason(err)) { //nolint:errorlint // io.Reader's own rule
 		return io.EOF
 	}
 	return err
