@@ -56,7 +56,7 @@ type scenario struct {
 	readers  int
 	block    int // bytes of one read
 	ops      int // random reads, at a scale of 1; 0: as many as files
-	most     int // files at most
+	most     int // files at most; about
 	shuffle  bool
 	parallel []int // requests of the bare client at once; the best counts
 	stages   []stage
@@ -89,7 +89,7 @@ func large() []scenario {
 		{name: "sequential_read", data: "large", unit: "GB/s", readers: 1, block: fioBlock, parallel: []int{bareMost}, stages: stages},
 		{name: "sequential_read_four_threads", data: "four", unit: "GB/s", readers: 4, block: fioBlock, parallel: []int{bareMost}, stages: stages},
 		{name: "sequential_read_small_file", data: "medium", unit: "GB/s", readers: 1, block: fioBlock, parallel: []int{bareMost}, stages: stages},
-		{name: "time_to_first_byte_read", data: "medium", unit: "ms", most: 32, parallel: []int{1},
+		{name: "time_to_first_byte_read", data: "medium", unit: "ms", most: 32, shuffle: true, parallel: []int{1},
 			stages: []stage{{name: "cold", ref: nameBare, kind: "first", bare: "s3-first"}}},
 	}
 }
@@ -147,7 +147,7 @@ func slowly() []scenario {
 			stages: []stage{files("cold", nameBare)}, skip: skip},
 		{name: "random_read_4k_20ms", data: "large", net: netLatency, unit: "ms", readers: 1, block: 4 * kib, ops: 64, parallel: []int{1},
 			stages: []stage{{name: "cold", ref: nameBare, kind: "random", bare: "s3-random"}}, skip: skip},
-		{name: "time_to_first_byte_read_20ms", data: "medium", net: netLatency, unit: "ms", most: 16, parallel: []int{1},
+		{name: "time_to_first_byte_read_20ms", data: "medium", net: netLatency, unit: "ms", most: 16, shuffle: true, parallel: []int{1},
 			stages: []stage{{name: "cold", ref: nameBare, kind: "first", bare: "s3-first"}}, skip: skip},
 		{name: "files_8k_in_order_20ms", data: "fewer", net: netLatency, unit: "µs/file", readers: 1, block: fioBlock, parallel: []int{16},
 			stages: []stage{files("cold", nameBare)}, skip: skip},
@@ -175,8 +175,11 @@ func wanted(rows *regexp.Regexp) (all []scenario) {
 // job is what the readers of a stage do.
 func (s scenario) job(d *dataset, kind string, scale float64) job {
 	j := job{Kind: kind, Files: d.files, Readers: max(s.readers, 1), Block: max(s.block, 4*kib), Shuffle: s.shuffle, Seed: 4}
-	if s.most > 0 {
-		j.Files = j.Files[:min(s.most, len(j.Files))]
+	if step := len(d.files) / max(s.most, 1); s.most > 0 && step > 1 { // not neighbours, which may have been read ahead
+		j.Files = nil
+		for i := 0; i < step*s.most; i += step {
+			j.Files = append(j.Files, d.files[i])
+		}
 	}
 	j.Ops = len(j.Files)
 	if s.ops > 0 {
