@@ -3,6 +3,7 @@ package cache_test
 import (
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"sync"
 	"testing"
 
@@ -54,6 +55,26 @@ func BenchmarkHitLarge(b *testing.B) {
 	}
 }
 
+// BenchmarkHitRandom reads 4 KiB at random of what is on disk: a block is read and
+// checked for each.
+func BenchmarkHitRandom(b *testing.B) {
+	s := newSource()
+	c := open(b, options(b.TempDir(), s))
+	obj := s.put(ref(1), content(1, 256<<20))
+	if err := c.Warm(b.Context(), obj); err != nil {
+		b.Fatal(err)
+	}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	buf := make([]byte, 4<<10)
+	b.SetBytes(int64(len(buf)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.ReadAt(b.Context(), obj, buf, rnd.Int64N(obj.Size/4096)*4096); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // BenchmarkColdSequential reads 1 GiB that is not here, from a source that
 // answers at once.
 func BenchmarkColdSequential(b *testing.B) {
@@ -63,6 +84,7 @@ func BenchmarkColdSequential(b *testing.B) {
 			data := content(1, 1<<30)
 			buf := make([]byte, step)
 			b.SetBytes(int64(len(data)))
+			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				o := options(b.TempDir(), s)
 				o.MemoryBytes, o.Size = 256<<20, 8<<30

@@ -203,29 +203,51 @@ func TestReaderDoesNotWaitForTheDisk(t *testing.T) {
 	})
 }
 
-// countingFS counts reads of content.
+// countingFS counts reads of content, and what passes by the page cache.
 type countingFS struct {
 	cache.HostFS
-	reads, bytes atomic.Int64
+	reads, bytes    atomic.Int64
+	direct, refused atomic.Int64
 }
 
 func (s *countingFS) OpenFile(name string, flag int, perm fs.FileMode) (cache.File, error) {
+	past := flag&unix.O_DIRECT != 0
 	f, err := s.HostFS.OpenFile(name, flag, perm)
+	if err != nil && past {
+		s.refused.Add(1)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return counting{f, s}, nil
+	return counting{f, s, past}, nil
 }
 
 type counting struct {
 	cache.File
-	s *countingFS
+	s    *countingFS
+	past bool
+}
+
+func (c counting) WriteAt(b []byte, off int64) (int, error) {
+	n, err := c.File.WriteAt(b, off)
+	c.note(n, err)
+	return n, err
+}
+
+func (c counting) note(n int, err error) {
+	switch {
+	case c.past && err != nil:
+		c.s.refused.Add(1)
+	case c.past:
+		c.s.direct.Add(int64(n))
+	}
 }
 
 func (c counting) ReadAt(b []byte, off int64) (int, error) {
 	n, err := c.File.ReadAt(b, off)
 	c.s.reads.Add(1)
 	c.s.bytes.Add(int64(n))
+	c.note(n, nil)
 	return n, err
 }
 
@@ -242,7 +264,11 @@ func TestDiskIsReadAhead(t *testing.T) {
 	if err := c.Warm(t.Context(), obj); err != nil {
 		t.Fatal(err)
 	}
+	if disk.refused.Load() == 0 && disk.direct.Load() != obj.Size {
+		t.Errorf("written past the page cache: got %d bytes of %d", disk.direct.Load(), obj.Size)
+	}
 	disk.reads.Store(0)
+	disk.direct.Store(0)
 	disk.bytes.Store(0)
 	const step = 128 << 10
 	readAll(t, c, obj, data, step)
@@ -251,6 +277,9 @@ func TestDiskIsReadAhead(t *testing.T) {
 	}
 	if n := disk.bytes.Load(); n > obj.Size+obj.Size/8 {
 		t.Errorf("bytes read from disk: got %d of an object of %d", n, obj.Size)
+	}
+	if disk.refused.Load() == 0 && disk.direct.Load() != disk.bytes.Load() {
+		t.Errorf("read past the page cache: got %d bytes of %d", disk.direct.Load(), disk.bytes.Load())
 	}
 	if st := c.Stats(); st.Hits == 0 || st.Misses != 0 {
 		t.Errorf("got %d hits and %d misses, want only hits", st.Hits, st.Misses)
