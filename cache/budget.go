@@ -42,7 +42,12 @@ func classOf(n int64) int64 {
 	for class < n {
 		class *= 2
 	}
-	return class
+	if class == minClass || class > mapsFrom {
+		return class
+	}
+	// In eighths below: contents of 8 KiB and their seals would take 16 else.
+	half := class / 2
+	return half + (n-half+half/8-1)/(half/8)*(half/8)
 }
 
 // get waits for a buffer of n bytes.
