@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
-	"time"
 
 	"github.com/pinfs/pinfs/manifest"
 	"github.com/pinfs/pinfs/registry/expand"
@@ -189,7 +188,6 @@ type warmLine struct {
 func (d *Daemon) warmFor(w http.ResponseWriter, r *http.Request, req WarmRequest) {
 	lines := json.NewEncoder(w)
 	flush := http.NewResponseController(w)
-	_ = flush.SetReadDeadline(time.Time{}) // it would end the request's context in the middle
 	result, err := d.Warm(r.Context(), req, func(p WarmProgress) {
 		if lines.Encode(warmLine{Progress: &p}) == nil {
 			_ = flush.Flush() // its context tells when the client is gone
