@@ -58,7 +58,7 @@ lint: ## gofmt, vet, staticcheck, go.mod
 integration: ## real S3 server, real mounts, real kills
 	@echo "== integration"
 	@$(TOOLS) check test
-	$(LIMIT) 30m $(GO) test -count=1 -timeout 25m ./integration/... ./bench
+	$(LIMIT) 45m $(GO) test -count=1 -timeout 40m ./integration/... ./bench
 
 isolated: ## unit and integration where nothing outside of this host answers (root)
 	integration/isolated.sh $(MAKE) --no-print-directory unit integration
