@@ -314,15 +314,16 @@ func (r *runner) check(ctx context.Context, s scenario, c contender, p *site) {
 		j.Kind, j.S3 = "s3-verify", r.lab.place(r.lab.nets[s.net], p.set, 1)
 	}
 	out, err := r.read(ctx, j)
-	if err == nil && out.Errors > 0 {
-		err = fmt.Errorf("%d of %d: %s", out.Errors, out.Ops, out.First)
+	if err == nil && out.Errors == 0 {
+		return
 	}
-	if err != nil {
-		note := fmt.Sprintf("%s served wrong contents of %s: %v", c.name, s.data, err)
-		say("%s", note)
-		r.report.Notes = append(r.report.Notes, note)
+	note := fmt.Sprintf("%s: the contents of %s could not be compared: %v", c.name, s.data, err)
+	if err == nil {
+		note = fmt.Sprintf("%s served wrong contents of %s: %d of %d: %s", c.name, s.data, out.Errors, out.Ops, out.First)
 		r.wrong = append(r.wrong, errors.New(note))
 	}
+	say("%s", note)
+	r.report.Notes = append(r.report.Notes, note)
 }
 
 // timed runs what is measured.

@@ -25,8 +25,8 @@ func (r *report) markdown() string {
 
 func (r *report) about(b *strings.Builder) {
 	m := r.Machine
-	fmt.Fprintf(b, "Measured %s: %d cores (%s), %.0f GiB of memory, Linux %s, %s, %s. Scale %g, %d repeats, %.0f minutes.\n\n",
-		r.Started.Format("2006-01-02"), m.Cores, m.CPU, float64(m.Memory)/(1<<30), m.Kernel, m.Disk, m.Go, r.Scale, r.Repeat, r.Seconds/60)
+	fmt.Fprintf(b, "Measured %s: %d cores (%s), %.0f GiB of memory, Linux %s, %s, %s. Scale %g, measured %s, %.0f minutes.\n\n",
+		r.Started.Format("2006-01-02"), m.Cores, m.CPU, float64(m.Memory)/(1<<30), m.Kernel, m.Disk, m.Go, r.Scale, r.times(), r.Seconds/60)
 	if r.Forget == forgetFiles {
 		fmt.Fprint(b, "The kernel's caches were emptied file by file: names and attributes stayed in memory.\n\n")
 	}
@@ -35,6 +35,21 @@ func (r *report) about(b *strings.Builder) {
 			fmt.Fprintf(b, "- %s: %s\n", name, v)
 		}
 	}
+}
+
+// times says how often most was measured: a budget may have ended earlier than what
+// was asked for.
+func (r *report) times() string {
+	most := 0
+	for _, row := range r.Rows {
+		for _, c := range row.Cells {
+			most = max(most, len(c.Samples))
+		}
+	}
+	if most == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", most)
 }
 
 func (r *report) writeTargets(b *strings.Builder) {
