@@ -21,7 +21,8 @@ const (
 )
 
 // Prefetch begins to fetch obj, or its first n bytes if it is larger than 1 MiB,
-// for a reader that is expected soon. It waits for nothing. What was fetched is
+// for a reader that is expected soon. It waits for no fetch, at
+// most for one commit of the evictor. What was fetched is
 // served from memory until it is on disk. It takes no more of the memory and of the
 // requests than read-ahead may, and no more requests than hide the latency of the
 // source.

@@ -47,6 +47,11 @@
 // Only the pages and HEADs of a listing, which the wrapper can't repeat by
 // themselves, go through backends.Retry.
 //
-// Locks: keyring.mu, regions.mu and found.mu are leaves; none is held during a
+// GETs are most of all requests, and the SDK takes longer to make a small one than
+// to send it. So its first GET of a bucket becomes a template (template.go): the next
+// ones differ in key, version and range, and are signed by the SDK's own signer. Any
+// answer but a success goes through the SDK as if it had asked.
+//
+// Locks: keyring.mu, regions.mu, templates.mu and found.mu are leaves; none is held during a
 // request but keyring.mu while it renews, so that one renewal serves all.
 package s3store
