@@ -99,6 +99,7 @@ const watchEach = 100 * time.Millisecond
 // watch looks at the job until ended is called: reports, finds sources that are
 // silent, and a cache that is full.
 func (b *bringing) watch(ctx context.Context) (ended func()) {
+	b.tell() // who interrupts the job early is told of how much too
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() { // ends with the job
 		defer close(done)
