@@ -18,6 +18,9 @@
 //
 //   - Tree: lists a prefix, its large folders at once. A driver gives the function
 //     that sends one request.
+//   - ListCalls, NameBelow: the requests of a listing, and what it calls an object.
+//   - Found, Elsewhere, Undecided: pins that are no longer at their object's current
+//     version. Sorted: the order in which the causes of an error count.
 //   - Span, ParseSent, Span.Check: the Range header, and whether the answer holds
 //     what was asked for. NewBody: a body that is all there or an error.
 //   - ParseRetryAfter, for Throttled. Brief, OneLine: what others say, in one line

@@ -25,25 +25,21 @@ const (
 )
 
 var (
-	errSilent = errors.New("no answer in time")
 	errNoList = errors.New("an answer that is no listing")
 )
 
 // failure turns an error of the SDK into a typed one. Missing blobs and failed
 // preconditions mean different things to different calls: they sort those first.
 func failure(ctx context.Context, op, ref string, err error) error {
-	var typed *manifest.Error
+	return backends.Sorted(ctx, op, ref, err, sorted)
+}
+
+func sorted(op, ref string, err error) error {
 	var keys *noKeys
-	switch r, refused := replyOf(err); {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil:
-		return backends.Ended(ctx, op, ref)
-	case errors.As(err, &typed):
-		return err
-	case errors.As(err, &keys):
+	if errors.As(err, &keys) {
 		return withoutKeys(op, ref, keys)
-	case refused:
+	}
+	if r, refused := replyOf(err); refused {
 		return refusal(op, ref, r)
 	}
 	return unanswered(op, ref, err)

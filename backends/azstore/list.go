@@ -17,6 +17,7 @@ func (s *Store) List(ctx context.Context, uri string, fn func(backends.Info) err
 		return err
 	}
 	l := &listing{store: s, uri: uri, at: s.recorded(p), fn: fn, versions: true}
+	l.calls = backends.ListCalls{URI: uri, Retry: s.retry, Sort: l.failure}
 	if p.version != "" || p.blob != "" && !strings.HasSuffix(p.blob, "/") {
 		if done, err := l.single(ctx); done || err != nil {
 			return err
@@ -32,6 +33,7 @@ type listing struct {
 	uri   string
 	at    place // its blob is the prefix: "" or with a trailing slash
 	fn    func(backends.Info) error
+	calls backends.ListCalls
 
 	given   int // blobs that fn got
 	folders int // blobs that stand for folders, which it did not
@@ -46,7 +48,7 @@ type listing struct {
 // single gives the one blob at l.at; false when there is none.
 func (l *listing) single(ctx context.Context) (bool, error) {
 	var st state
-	err := l.once(ctx, func(ctx context.Context) (err error) {
+	err := l.calls.Once(ctx, func(ctx context.Context) (err error) {
 		st, err = l.store.head(ctx, l.at)
 		return err
 	})
@@ -99,32 +101,12 @@ func (l *listing) one(o object) error {
 	at := l.at
 	at.blob = o.name
 	info := o.state.info(at)
-	info.Name = strings.TrimPrefix(o.name, l.at.blob)
-	if info.Name == "" {
-		return backends.Invalid("list", info.Ref, "it holds data, but its name ends in '/', which no file name can", "name the blobs below it one by one")
+	var err error
+	if info.Name, err = backends.NameBelow(l.at.blob, o.name, info.Ref, "name"); err != nil {
+		return err
 	}
 	l.given++
 	return l.fn(info)
-}
-
-// once sends one of the first requests, which the wrapper repeats: nothing has
-// been given yet.
-func (l *listing) once(ctx context.Context, fn func(context.Context) error) error {
-	limited, cancel := context.WithTimeout(ctx, l.store.retry.StallTimeout)
-	defer cancel()
-	err := fn(limited)
-	if err != nil && limited.Err() != nil && ctx.Err() == nil {
-		return backends.Unreachable("list", l.uri, errSilent)
-	}
-	return l.failure(ctx, err)
-}
-
-// again sends a request within a retry budget of its own, since the wrapper can
-// repeat only the whole listing.
-func (l *listing) again(ctx context.Context, fn func(context.Context) error) error {
-	return backends.Retry(ctx, l.store.retry, "list", l.uri, func(ctx context.Context) error {
-		return l.failure(ctx, fn(ctx))
-	})
 }
 
 // failure sorts errors of a listing. A missing blob or container is KindNoSource.

@@ -29,20 +29,20 @@ func (l *listing) page(ctx context.Context, a backends.Ask) (page, error) {
 		return l.begin(ctx, a)
 	}
 	a.Level = a.Level && !l.flat.Load()
-	p, err := l.ask(ctx, a, l.again)
+	p, err := l.ask(ctx, a, l.calls.Again)
 	if a.Level && a.Token == "" && notGranted(err) { // levels and versions together: old servers
 		l.flat.Store(true)
 		a.Level = false
-		p, err = l.ask(ctx, a, l.again)
+		p, err = l.ask(ctx, a, l.calls.Again)
 	}
 	return p, err
 }
 
 func (l *listing) begin(ctx context.Context, a backends.Ask) (page, error) {
-	p, err := l.ask(ctx, a, l.once)
+	p, err := l.ask(ctx, a, l.calls.Once)
 	if notGranted(err) {
 		l.versions = false
-		p, err = l.ask(ctx, a, l.once)
+		p, err = l.ask(ctx, a, l.calls.Once)
 	}
 	l.begun = err == nil
 	return p, err

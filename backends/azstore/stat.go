@@ -43,25 +43,25 @@ func (s *Store) stat(ctx context.Context, op string, p pinned) (state, error) {
 // atPin calls try with p, and again with an older version of the blob if p is
 // pinned by an ETag that is not the current one's.
 func atPin[T any](ctx context.Context, s *Store, op string, p pinned, try func(context.Context, string, pinned) (T, error)) (T, error) {
-	first := p
-	if !p.byID {
-		first.place = s.found.get(p)
+	if p.byID {
+		return try(ctx, op, p)
 	}
-	v, err := try(ctx, op, first)
-	kind := manifest.KindOf(err)
-	if p.byID || kind != manifest.KindGone && kind != manifest.KindChanged {
-		return v, err
+	known, ok := s.found.Get(p.ref(), p.etag)
+	if !ok {
+		known = p.place
 	}
-	older, searchErr := s.older(ctx, op, p)
-	switch {
-	case searchErr != nil:
-		return v, searchErr
-	case older == p.place || older == first.place:
-		return v, err
-	}
-	s.found.put(p, older)
-	p.place = older
-	return try(ctx, op, p)
+	return backends.Elsewhere(known, func(at place) (T, error) {
+		there := p
+		there.place = at
+		return try(ctx, op, there)
+	}, func() (place, error) {
+		older, err := s.older(ctx, op, p)
+		if older == p.place || err != nil {
+			return known, err
+		}
+		s.found.Put(p.ref(), p.etag, older)
+		return older, nil
+	})
 }
 
 // check compares what is there with what was recorded.

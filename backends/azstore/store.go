@@ -35,7 +35,7 @@ type Store struct {
 	http      *http.Client
 	retry     backends.RetryPolicy
 	pageSize  *int32 // nil leaves it to the server
-	found     found
+	found     backends.Found[place]
 	stop      context.CancelFunc
 	newSignIn func(cloud.Configuration) *signIn
 

@@ -87,18 +87,15 @@ func (r reply) Error() string {
 // failure turns an error of the client into a typed one. Missing objects mean
 // different things to different calls: they sort those first.
 func failure(ctx context.Context, op, ref string, err error) error {
-	var typed *manifest.Error
+	return backends.Sorted(ctx, op, ref, err, sorted)
+}
+
+func sorted(op, ref string, err error) error {
 	var keys *noKeys
-	switch r, refused := replyOf(err); {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil:
-		return backends.Ended(ctx, op, ref)
-	case errors.As(err, &typed):
-		return err
-	case errors.As(err, &keys):
+	if errors.As(err, &keys) {
 		return withoutKeys(op, ref, keys)
-	case refused:
+	}
+	if r, refused := replyOf(err); refused {
 		return refusal(op, ref, r)
 	}
 	return unanswered(op, ref, err)

@@ -95,9 +95,9 @@ func (l *listing) one(o *gcs.Object) error {
 		return nil
 	}
 	info := st.info(place{bucket: l.at.bucket, key: o.Name})
-	info.Name = strings.TrimPrefix(o.Name, l.at.key)
-	if info.Name == "" {
-		return backends.Invalid("list", info.Ref, "it holds data, but its key ends in '/', which no file name can", "name the objects below it one by one")
+	var err error
+	if info.Name, err = backends.NameBelow(l.at.key, o.Name, info.Ref, "key"); err != nil {
+		return err
 	}
 	l.given++
 	return l.fn(info)

@@ -97,7 +97,7 @@ func atPin[T any](ctx context.Context, s *Store, op string, p pinned, try func(c
 	if p.generation != 0 {
 		return try(ctx, op, p)
 	}
-	if p.generation = s.found.get(p); p.generation != 0 {
+	if p.generation, _ = s.found.Get(p.ref(), p.obj.Pin.String()); p.generation != 0 {
 		if v, err = try(ctx, op, p); manifest.KindOf(err) != manifest.KindGone {
 			return v, err
 		}
@@ -106,7 +106,7 @@ func atPin[T any](ctx context.Context, s *Store, op string, p pinned, try func(c
 	if p.generation, err = s.find(ctx, op, p); err != nil {
 		return v, err
 	}
-	s.found.put(p)
+	s.found.Put(p.ref(), p.obj.Pin.String(), p.generation)
 	return try(ctx, op, p)
 }
 

@@ -21,7 +21,7 @@ type Store struct {
 	keys    *keyring // nil: anonymous
 	payer   string   // Options.UserProject
 	retry   backends.RetryPolicy
-	found   found
+	found   backends.Found[int64]
 }
 
 var _ backends.Backend = (*Store)(nil)

@@ -70,7 +70,7 @@ func (l *listing) look(ctx context.Context, key string) (st state, err error) {
 		return state{}, backends.Ended(ctx, "list", l.uri)
 	}
 	defer l.heads.Release(1)
-	err = l.again(ctx, func(ctx context.Context) (err error) {
+	err = l.calls.Again(ctx, func(ctx context.Context) (err error) {
 		st, err = l.store.head(ctx, place{bucket: l.at.bucket, key: key}, false)
 		return err
 	})

@@ -18,6 +18,7 @@ func (s *Store) List(ctx context.Context, uri string, fn func(backends.Info) err
 		return err
 	}
 	l := &listing{store: s, uri: uri, at: p, fn: fn, heads: semaphore.NewWeighted(heads)}
+	l.calls = backends.ListCalls{URI: uri, Retry: s.retry, Sort: l.failure}
 	if p.version != "" || p.key != "" && !strings.HasSuffix(p.key, "/") {
 		if done, err := l.single(ctx); done || err != nil {
 			return err
@@ -34,6 +35,7 @@ type listing struct {
 	uri   string
 	at    place // its key is the prefix: "" or with a trailing slash
 	fn    func(backends.Info) error
+	calls backends.ListCalls
 
 	given   int // objects that fn got
 	markers int // folder markers that it did not
@@ -48,7 +50,7 @@ type listing struct {
 // single gives the one object at l.at; false when there is none.
 func (l *listing) single(ctx context.Context) (bool, error) {
 	var st state
-	err := l.once(ctx, func(ctx context.Context) (err error) {
+	err := l.calls.Once(ctx, func(ctx context.Context) (err error) {
 		st, err = l.store.head(ctx, l.at, false)
 		return err
 	})
@@ -92,41 +94,13 @@ func (l *listing) one(o object) error {
 		l.markers++
 		return nil
 	}
-	info, err := l.info(o)
-	if err != nil {
+	info := o.state.info(place{bucket: l.at.bucket, key: o.key})
+	var err error
+	if info.Name, err = backends.NameBelow(l.at.key, o.key, info.Ref, "key"); err != nil {
 		return err
 	}
 	l.given++
 	return l.fn(info)
-}
-
-func (l *listing) info(o object) (backends.Info, error) {
-	info := o.state.info(place{bucket: l.at.bucket, key: o.key})
-	info.Name = strings.TrimPrefix(o.key, l.at.key)
-	if info.Name == "" {
-		return backends.Info{}, backends.Invalid("list", info.Ref, "it holds data, but its key ends in '/', which no file name can", "name the objects below it one by one")
-	}
-	return info, nil
-}
-
-// once sends one of the first requests, which the wrapper repeats: nothing has
-// been given yet.
-func (l *listing) once(ctx context.Context, fn func(context.Context) error) error {
-	limited, cancel := context.WithTimeout(ctx, l.store.retry.StallTimeout)
-	defer cancel()
-	err := fn(limited)
-	if err != nil && limited.Err() != nil && ctx.Err() == nil {
-		return backends.Unreachable("list", l.uri, errSilent)
-	}
-	return l.failure(ctx, err)
-}
-
-// again sends a request within a retry budget of its own, since the wrapper can
-// repeat only the whole listing.
-func (l *listing) again(ctx context.Context, fn func(context.Context) error) error {
-	return backends.Retry(ctx, l.store.retry, "list", l.uri, func(ctx context.Context) error {
-		return l.failure(ctx, fn(ctx))
-	})
 }
 
 // failure sorts errors of a listing. A missing key or bucket is KindNoSource.

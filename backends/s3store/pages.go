@@ -35,7 +35,7 @@ func (l *listing) page(ctx context.Context, a backends.Ask) (p page, err error) 
 	if l.ask == nil {
 		return l.start(ctx, a)
 	}
-	p, _, err = l.ask(ctx, a, l.again)
+	p, _, err = l.ask(ctx, a, l.calls.Again)
 	return p, err
 }
 
@@ -45,7 +45,7 @@ func (l *listing) page(ctx context.Context, a backends.Ask) (p page, err error) 
 // empty.
 func (l *listing) start(ctx context.Context, a backends.Ask) (page, error) {
 	if !directoryBucket(l.at.bucket) {
-		first, empty, err := l.versionPage(ctx, a, l.once)
+		first, empty, err := l.versionPage(ctx, a, l.calls.Once)
 		if err == nil && !empty {
 			l.ask = l.versionPage
 			return first, nil
@@ -54,7 +54,7 @@ func (l *listing) start(ctx context.Context, a backends.Ask) (page, error) {
 			return page{}, err
 		}
 	}
-	first, _, err := l.plainPage(ctx, a, l.once)
+	first, _, err := l.plainPage(ctx, a, l.calls.Once)
 	l.ask = l.plainPage
 	return first, err
 }

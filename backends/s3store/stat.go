@@ -34,24 +34,22 @@ func (s *Store) stat(ctx context.Context, op string, p pinned) (state, error) {
 // atPin calls try with p, and again with an older version of the key if p is
 // pinned by an ETag that is not the current one's.
 func atPin[T any](ctx context.Context, s *Store, op string, p pinned, try func(context.Context, string, pinned) (T, error)) (T, error) {
-	if !p.byID {
-		p.version = s.found.get(p)
+	if p.byID {
+		return try(ctx, op, p)
 	}
-	v, err := try(ctx, op, p)
-	kind := manifest.KindOf(err)
-	if p.byID || kind != manifest.KindGone && kind != manifest.KindChanged {
-		return v, err
-	}
-	older, searchErr := s.older(ctx, op, p)
-	switch {
-	case searchErr != nil:
-		return v, searchErr
-	case older == "" || older == p.version:
-		return v, err
-	}
-	p.version = older
-	s.found.put(p)
-	return try(ctx, op, p)
+	known, _ := s.found.Get(p.ref(), p.etag)
+	return backends.Elsewhere(known, func(version string) (T, error) {
+		at := p
+		at.version = version
+		return try(ctx, op, at)
+	}, func() (string, error) {
+		older, err := s.older(ctx, op, p)
+		if older == "" || err != nil {
+			return known, err
+		}
+		s.found.Put(p.ref(), p.etag, older)
+		return older, nil
+	})
 }
 
 // check compares what is there with what was recorded.

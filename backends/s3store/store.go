@@ -27,7 +27,7 @@ type Store struct {
 	http    *http.Client
 	keys    *keyring
 	regions regions
-	found   found
+	found   backends.Found[string]
 	// Of getObject.
 	templates templates
 	signer    *v4.Signer
