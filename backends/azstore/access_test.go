@@ -59,7 +59,7 @@ func TestHosts(t *testing.T) {
 				t.Setenv(name, value)
 			}
 			c.o.Transport, c.o.Anonymous = transport(t, f), true
-			infos, err := list(t.Context(), open(t, c.o), c.uri)
+			infos, err := backendtest.List(t.Context(), open(t, c.o), c.uri)
 			if err != nil || len(infos) != 1 {
 				t.Fatalf("%v, %v", infos, err)
 			}
@@ -144,12 +144,12 @@ func TestSecrets(t *testing.T) {
 		refuse(w, r, 403, "AuthorizationFailure", "no way to "+r.RequestURI)
 	})
 	s := open(t, azstore.Options{Transport: transport(t, f)})
-	_, err := readAll(t.Context(), s, byETag("e", 3), 0, -1)
+	_, err := backendtest.Read(t.Context(), s, byETag("e", 3), 0, -1)
 	wantError(t, err, manifest.KindUnreachable)
-	_, err = list(t.Context(), s, "azblob://acct/cont/dir/")
+	_, err = backendtest.List(t.Context(), s, "azblob://acct/cont/dir/")
 	wantError(t, err, manifest.KindDenied)
 	for _, ref := range []string{"https://acct.blob.core.windows.net/c/k?" + sas, "azblob://acct/c/k?" + sas, "https://acct.blob.core.windows.net/c?x?SIG=" + canarySig} {
-		_, err = list(t.Context(), s, ref)
+		_, err = backendtest.List(t.Context(), s, ref)
 		wantError(t, err, manifest.KindInvalid, "SAS token", "AZURE_STORAGE_SAS_TOKEN")
 		_, err = s.Stat(t.Context(), at(ref))
 		wantError(t, err, manifest.KindInvalid, "SAS token")
@@ -192,7 +192,7 @@ func TestReferences(t *testing.T) {
 		_, err := s.Stat(t.Context(), at(ref))
 		wantError(t, err, manifest.KindInvalid)
 	}
-	_, err := list(t.Context(), s, "azblob://acct/cont/?versionId=v")
+	_, err := backendtest.List(t.Context(), s, "azblob://acct/cont/?versionId=v")
 	wantError(t, err, manifest.KindInvalid, "name of one blob")
 }
 
@@ -204,7 +204,7 @@ func TestPrivate(t *testing.T) {
 		s := open(t, azstore.Options{Anonymous: true, Transport: transport(t, f)})
 		_, err := s.Stat(t.Context(), byETag("e", 3))
 		wantError(t, err, manifest.KindDenied, code, "AZURE_STORAGE_KEY")
-		_, err = list(t.Context(), s, "azblob://acct/cont/dir")
+		_, err = backendtest.List(t.Context(), s, "azblob://acct/cont/dir")
 		wantError(t, err, manifest.KindDenied, code)
 	}
 }
@@ -212,7 +212,7 @@ func TestPrivate(t *testing.T) {
 // TestCopied: who pastes a coded URL hears that names are literal.
 func TestCopied(t *testing.T) {
 	f := backendtest.NewScripted(t, pages(map[string]string{"": listing("")}))
-	_, err := list(t.Context(), store(t, f), "azblob://acct/cont/my%20data")
+	_, err := backendtest.List(t.Context(), store(t, f), "azblob://acct/cont/my%20data")
 	wantError(t, err, manifest.KindNoSource, "write 'my data'")
 }
 
@@ -293,7 +293,7 @@ func TestToken(t *testing.T) {
 		t.Errorf("asked for %d tokens, want 1", n)
 	}
 	i.valid.Store("CANARY-2")
-	if got, err := readAll(t.Context(), s, at("azblob://acct0/c/k"), 0, -1); err != nil || got != "abc" {
+	if got, err := backendtest.Read(t.Context(), s, at("azblob://acct0/c/k"), 0, -1); err != nil || got != "abc" {
 		t.Errorf("%q, %v", got, err)
 	}
 	i.valid.Store("none")

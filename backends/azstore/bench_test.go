@@ -10,6 +10,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
 	"github.com/pinfs/pinfs/backends/azstore"
+	"github.com/pinfs/pinfs/backends/backendtest"
 )
 
 // BenchmarkList lists 100,000 blobs of a server that has its answers ready, by the
@@ -44,7 +45,7 @@ func benchDriver(b *testing.B, url string, want int) {
 	}
 	defer s.Close()
 	for b.Loop() {
-		if infos, err := list(b.Context(), s, "azblob://acct/cont/data/"); err != nil || len(infos) != want {
+		if infos, err := backendtest.List(b.Context(), s, "azblob://acct/cont/data/"); err != nil || len(infos) != want {
 			b.Fatal(len(infos), err)
 		}
 	}

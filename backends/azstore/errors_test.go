@@ -1,10 +1,6 @@
 package azstore_test
 
 import (
-	"context"
-	"errors"
-	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -55,46 +51,9 @@ func TestRefusals(t *testing.T) {
 			if kind := manifest.KindOf(err); kind != c.read && c.code != "InvalidHeaderValue" {
 				t.Errorf("Stat: %v, want %q", err, c.read)
 			}
-			_, err = list(t.Context(), s, "azblob://acct/cont/dir/")
+			_, err = backendtest.List(t.Context(), s, "azblob://acct/cont/dir/")
 			wantError(t, err, c.list, c.words...)
 		})
-	}
-}
-
-// TestRetryAfter: the server's wait is kept, in all of its forms.
-func TestRetryAfter(t *testing.T) {
-	for _, c := range []struct {
-		header, value string
-		want          time.Duration
-	}{
-		{"Retry-After", "7", 7 * time.Second}, {"Retry-After", "", 0}, {"Retry-After", "-3", 0}, {"Retry-After", "junk", 0},
-		{"Retry-After", "99999999999999999999", 0},
-		{"Retry-After", time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat), 0},
-		{"x-ms-retry-after-ms", "1500", 1500 * time.Millisecond}, {"retry-after-ms", "20", 20 * time.Millisecond},
-	} {
-		s := store(t, backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set(c.header, c.value)
-			refuse(w, r, 503, "ServerBusy", "x")
-		}))
-		_, err := s.Stat(t.Context(), byETag("e", 3))
-		wantError(t, err, manifest.KindThrottled)
-		if got := backends.RetryAfter(err); got != c.want {
-			t.Errorf("%s %q: %v, want %v", c.header, c.value, got, c.want)
-		}
-	}
-}
-
-// TestNoRetry: the budget is the wrapper's alone.
-func TestNoRetry(t *testing.T) {
-	f := backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) { refuse(w, r, 503, "ServerBusy", "x") })
-	s := store(t, f)
-	_, _, _ = s.Open(t.Context(), byETag("e", 3), 0, -1)
-	if n := len(f.Lines()); n != 1 {
-		t.Errorf("%d requests, want 1", n)
-	}
-	_, _ = list(t.Context(), s, "azblob://acct/cont/dir/")
-	if n := len(f.Lines()); n != 2 {
-		t.Errorf("%d requests after a listing that gave nothing, want 2", n)
 	}
 }
 
@@ -108,68 +67,32 @@ func TestClock(t *testing.T) {
 	wantError(t, err, manifest.KindDenied, "clock")
 }
 
-func TestUnreachable(t *testing.T) {
-	setkeys(t)
-	gone := backendtest.NewScripted(t, nil)
-	gone.Close()
-	nowhere := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
-		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "acct.nowhere.example", IsNotFound: true}}
-	}}
-	mute := backendtest.NewScripted(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
-	for name, c := range map[string]struct {
-		o     azstore.Options
-		words []string
-	}{
-		"refused": {azstore.Options{Endpoint: gone.URL}, []string{"connection refused"}},
-		"name":    {azstore.Options{Endpoint: "http://acct.nowhere.example", Transport: nowhere}, []string{"host 'acct.nowhere.example' does not resolve", "account's name"}},
-		"mute":    {azstore.Options{Endpoint: mute.URL}, []string{"EOF"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := open(t, c.o)
-			_, err := s.Stat(t.Context(), byETag("e", 3))
-			wantError(t, err, manifest.KindUnreachable, c.words...)
-			_, _, err = s.Open(t.Context(), byETag("e", 3), 0, -1)
-			wantError(t, err, manifest.KindUnreachable, c.words...)
-			_, err = list(t.Context(), s, "azblob://acct/cont")
-			wantError(t, err, manifest.KindUnreachable, c.words...)
-		})
+// driver is this one, for what all must do alike.
+func driver() *backendtest.Driver {
+	return &backendtest.Driver{
+		New: func(t *testing.T, url string, tr *http.Transport) backends.Backend {
+			t.Helper()
+			setkeys(t)
+			return open(t, azstore.Options{Endpoint: url, Transport: tr})
+		},
+		Object: byETag("e", 3), URI: "azblob://acct/cont/dir/", Host: "acct.nowhere.example", NoHost: []string{"account's name"}, Secrets: secrets(),
+		Busy:   func(w http.ResponseWriter, r *http.Request) { refuse(w, r, 503, "ServerBusy", "x") },
+		IsRead: func(r *http.Request) bool { return r.Method == http.MethodGet && !r.URL.Query().Has("comp") },
+		Header: http.Header{"Etag": {`"e"`}},
 	}
 }
 
-// TestEnds: a caller that gives up, and a deadline, before and in the body.
-func TestEnds(t *testing.T) {
-	hang := make(chan struct{})
-	s := store(t, backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodGet && !r.URL.Query().Has("comp") {
-			w.Header().Set("ETag", `"e"`)
-			w.Header().Set("Content-Length", "3")
-			_, _ = io.WriteString(w, "a")
-			_ = http.NewResponseController(w).Flush()
-		}
-		select {
-		case <-r.Context().Done():
-		case <-hang:
-		}
-	}))
-	defer close(hang)
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	_, err := s.Stat(ctx, byETag("e", 3))
-	wantError(t, err, manifest.KindTimeout)
-	_, err = list(ctx, s, "azblob://acct/cont")
-	wantError(t, err, manifest.KindTimeout)
-
-	ctx, cancel = context.WithCancel(t.Context())
-	defer cancel()
-	body, _, err := s.Open(ctx, byETag("e", 3), 0, -1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer body.Close()
-	time.AfterFunc(20*time.Millisecond, cancel)
-	got, err := io.ReadAll(body)
-	wantError(t, err, manifest.KindCanceled)
-	if string(got) != "a" || !errors.Is(err, context.Canceled) {
-		t.Errorf("got %q, %v", got, err)
-	}
+func TestRetryAfter(t *testing.T) {
+	d := driver()
+	d.RetryAfter(t, "Retry-After", backendtest.Waits())
+	d.RetryAfter(t, "x-ms-retry-after-ms", map[string]time.Duration{"1500": 1500 * time.Millisecond})
+	d.RetryAfter(t, "retry-after-ms", map[string]time.Duration{"20": 20 * time.Millisecond})
 }
+
+func TestNoRetry(t *testing.T) {
+	driver().NoRetry(t)
+}
+
+func TestUnreachable(t *testing.T) { driver().Unreachable(t) }
+
+func TestEnds(t *testing.T) { driver().Ends(t) }

@@ -58,12 +58,12 @@ func TestVersionPages(t *testing.T) {
 		"m2": listing("m3"),
 		"m3": listing("", version("dir/e/f", "9", true), version("other", "9", true), blob("dir/s", "<Snapshot>2026-01-02T03:04:05.1234567Z</Snapshot>", "e"), blob("dir/d", "<Deleted>true</Deleted>", "e")),
 	}))
-	infos, err := list(t.Context(), store(t, f), "azblob://acct/cont/dir")
+	infos, err := backendtest.List(t.Context(), store(t, f), "azblob://acct/cont/dir")
 	if err != nil {
 		t.Fatal(err)
 	}
 	slices.SortFunc(infos, func(a, b backends.Info) int { return strings.Compare(a.Name, b.Name) })
-	if got, want := names(infos), []string{"a", "b", "e/f"}; !slices.Equal(got, want) {
+	if got, want := backendtest.Names(infos), []string{"a", "b", "e/f"}; !slices.Equal(got, want) {
 		t.Fatalf("got %q, want %q", got, want)
 	}
 	a, b := infos[0], infos[1]
@@ -92,15 +92,15 @@ func TestFolders(t *testing.T) {
 		empty("dir/no", "<Metadata><hdi_isfolder>false</hdi_isfolder></Metadata>"),
 		empty("dir/empty", ""),
 		blob("dir/sub/file", "", "e"))}))
-	infos, err := list(t.Context(), store(t, f), "azblob://acct/cont/dir")
-	if err != nil || !slices.Equal(names(infos), []string{"no", "empty", "sub/file"}) {
-		t.Fatalf("%q, %v", names(infos), err)
+	infos, err := backendtest.List(t.Context(), store(t, f), "azblob://acct/cont/dir")
+	if err != nil || !slices.Equal(backendtest.Names(infos), []string{"no", "empty", "sub/file"}) {
+		t.Fatalf("%q, %v", backendtest.Names(infos), err)
 	}
 	f = backendtest.NewScripted(t, pages(map[string]string{"": listing("", empty("dir/sub/", ""))}))
-	_, err = list(t.Context(), store(t, f), "azblob://acct/cont/dir")
+	_, err = backendtest.List(t.Context(), store(t, f), "azblob://acct/cont/dir")
 	wantError(t, err, manifest.KindNoSource, "only folders")
 	f = backendtest.NewScripted(t, pages(map[string]string{"": listing("", blob("dir/", "", "e"))}))
-	_, err = list(t.Context(), store(t, f), "azblob://acct/cont/dir")
+	_, err = backendtest.List(t.Context(), store(t, f), "azblob://acct/cont/dir")
 	wantError(t, err, manifest.KindInvalid, "ends in '/'")
 }
 
@@ -113,9 +113,9 @@ func TestFolderByName(t *testing.T) {
 		}
 		fmt.Fprint(w, listing("", blob("dir/a", "", "e")))
 	})
-	infos, err := list(t.Context(), store(t, f), "azblob://acct/cont/dir")
-	if err != nil || !slices.Equal(names(infos), []string{"a"}) {
-		t.Errorf("%q, %v", names(infos), err)
+	infos, err := backendtest.List(t.Context(), store(t, f), "azblob://acct/cont/dir")
+	if err != nil || !slices.Equal(backendtest.Names(infos), []string{"a"}) {
+		t.Errorf("%q, %v", backendtest.Names(infos), err)
 	}
 }
 
@@ -132,9 +132,9 @@ func TestPlain(t *testing.T) {
 			}
 			pages(map[string]string{"": listing("m", blob("dir/a", "", "e")), "m": listing("", blob("dir/b", "", "e"))})(w, r)
 		})
-		infos, err := list(t.Context(), store(t, f), "azblob://acct/cont/dir/")
-		if err != nil || !slices.Equal(names(infos), []string{"a", "b"}) {
-			t.Fatalf("%s: %q, %v", c.code, names(infos), err)
+		infos, err := backendtest.List(t.Context(), store(t, f), "azblob://acct/cont/dir/")
+		if err != nil || !slices.Equal(backendtest.Names(infos), []string{"a", "b"}) {
+			t.Fatalf("%s: %q, %v", c.code, backendtest.Names(infos), err)
 		}
 		if n := f.Count("GET", "versions"); n != 1 {
 			t.Errorf("%s: asked for versions %d times", c.code, n)
@@ -153,19 +153,19 @@ func TestPageRetry(t *testing.T) {
 		}
 		right(w, r)
 	})
-	infos, err := list(t.Context(), store(t, f), "azblob://acct/cont/dir/")
-	if err != nil || !slices.Equal(names(infos), []string{"a", "b"}) {
-		t.Fatalf("%q, %v", names(infos), err)
+	infos, err := backendtest.List(t.Context(), store(t, f), "azblob://acct/cont/dir/")
+	if err != nil || !slices.Equal(backendtest.Names(infos), []string{"a", "b"}) {
+		t.Fatalf("%q, %v", backendtest.Names(infos), err)
 	}
 	failures.Store(-100)
-	_, err = list(t.Context(), store(t, f), "azblob://acct/cont/dir/")
+	_, err = backendtest.List(t.Context(), store(t, f), "azblob://acct/cont/dir/")
 	wantError(t, err, manifest.KindThrottled, "3 attempts")
 }
 
 // TestStuck: a server that gives the same page for ever ends a listing.
 func TestStuck(t *testing.T) {
 	f := backendtest.NewScripted(t, pages(map[string]string{"": listing("m", blob("dir/a", "", "e")), "m": listing("m", blob("dir/a", "", "e"))}))
-	_, err := list(t.Context(), store(t, f), "azblob://acct/cont/dir/")
+	_, err := backendtest.List(t.Context(), store(t, f), "azblob://acct/cont/dir/")
 	wantError(t, err, manifest.KindUnreachable, "where to go on")
 	if n := len(f.Lines()); n > 5 {
 		t.Errorf("%d requests", n)
@@ -176,7 +176,7 @@ func TestStuck(t *testing.T) {
 func TestGarbled(t *testing.T) {
 	for name, body := range map[string]string{"nothing": "", "other document": "<Error/>", "cut": listing("", blob("dir/a", "", "e"))[:200], "page of a proxy": "<html><p>busy</html>"} {
 		t.Run(name, func(t *testing.T) {
-			_, err := list(t.Context(), store(t, backendtest.NewScripted(t, pages(map[string]string{"": body}))), "azblob://acct/cont/dir/")
+			_, err := backendtest.List(t.Context(), store(t, backendtest.NewScripted(t, pages(map[string]string{"": body}))), "azblob://acct/cont/dir/")
 			wantError(t, err, manifest.KindUnreachable)
 		})
 	}
@@ -213,7 +213,7 @@ func TestNamed(t *testing.T) {
 		"azblob://acct/cont/k?snapshot=tomorrow": {"azblob://acct/cont/k?snapshot=tomorrow", "", "k%3Fsnapshot=tomorrow"},
 		"azblob://acct/cont/k?x=1":               {"azblob://acct/cont/k?x=1", "", "k%3Fx=1"},
 	} {
-		infos, err := list(t.Context(), s, uri)
+		infos, err := backendtest.List(t.Context(), s, uri)
 		if err != nil || len(infos) != 1 || !infos[0].Single || infos[0].Ref != c.ref {
 			t.Fatalf("%s: %+v, %v", uri, infos, err)
 		}

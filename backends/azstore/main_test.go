@@ -7,13 +7,10 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
-	"github.com/pinfs/pinfs/backends"
 	"github.com/pinfs/pinfs/backends/azstore"
 	"github.com/pinfs/pinfs/backends/backendtest"
 	"github.com/pinfs/pinfs/manifest"
@@ -63,24 +60,11 @@ func setkeys(t *testing.T) {
 	t.Setenv("AZURE_STORAGE_KEY", canaryKey)
 }
 
-// fast is a budget that a test can wait for.
-func fast() backends.RetryPolicy {
-	return backends.RetryPolicy{MaxAttempts: 3, FirstWait: time.Millisecond, MaxWait: time.Millisecond, StallTimeout: 5 * time.Second}
-}
-
 func open(t *testing.T, o azstore.Options) *azstore.Store {
 	t.Helper()
-	o.Retry = fast()
+	o.Retry = backendtest.FastRetry()
 	s, err := azstore.New(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	return backendtest.Closed(t, s, err)
 }
 
 // store reads the account "acct" at f, with a key.
@@ -96,55 +80,6 @@ func byVersion(version, etag string, size int64) manifest.Object {
 
 func byETag(etag string, size int64) manifest.Object {
 	return manifest.Object{Ref: "azblob://acct/cont/dir/key", Pin: manifest.Pin{Kind: manifest.PinETag, Value: etag}, Digest: etag, Size: size}
-}
-
-func readAll(ctx context.Context, s *azstore.Store, obj manifest.Object, offset, length int64) (string, error) {
-	body, _, err := s.Open(ctx, obj, offset, length)
-	if err != nil {
-		return "", err
-	}
-	data, err := io.ReadAll(body)
-	if closeErr := body.Close(); err == nil {
-		err = closeErr
-	}
-	return string(data), err
-}
-
-func list(ctx context.Context, s *azstore.Store, uri string) (infos []backends.Info, err error) {
-	err = s.List(ctx, uri, func(i backends.Info) error {
-		infos = append(infos, i)
-		return nil
-	})
-	return infos, err
-}
-
-func names(infos []backends.Info) (all []string) {
-	for _, i := range infos {
-		all = append(all, i.Name)
-	}
-	return all
-}
-
-// wantError wants a typed error of one line with words in it and no secret.
-func wantError(t *testing.T, err error, kind manifest.Kind, words ...string) {
-	t.Helper()
-	if manifest.KindOf(err) != kind {
-		t.Fatalf("got %v, kind %q, want %q", err, manifest.KindOf(err), kind)
-	}
-	text := err.Error()
-	for _, w := range words {
-		if !strings.Contains(text, w) {
-			t.Errorf("got %q, want %q in it", text, w)
-		}
-	}
-	for _, secret := range []string{canaryKey, canarySig, "CANARY"} {
-		if strings.Contains(text, secret) {
-			t.Errorf("a secret is in %q", text)
-		}
-	}
-	if strings.ContainsAny(text, "\n\t") || len(text) > 900 {
-		t.Errorf("not one short line: %q", text)
-	}
 }
 
 // refuse answers as Azure does when it refuses.
@@ -167,4 +102,14 @@ func ok(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet {
 		_, _ = io.WriteString(w, "abc")
 	}
+}
+
+// secrets are what no error may hold; also markup and the words of the client.
+func secrets() backendtest.Secrets {
+	return backendtest.Secrets{canaryKey, canarySig, "CANARY"}
+}
+
+func wantError(t *testing.T, err error, kind manifest.Kind, words ...string) {
+	t.Helper()
+	secrets().WantError(t, err, kind, words...)
 }

@@ -46,7 +46,7 @@ func TestPinsInRequests(t *testing.T) {
 		"ETag with quotes": {byETag(`"e"`, 3), "", "", `"e"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, err := readAll(t.Context(), s, c.obj, 0, -1); err != nil || got != "abc" {
+			if got, err := backendtest.Read(t.Context(), s, c.obj, 0, -1); err != nil || got != "abc" {
 				t.Fatalf("%q, %v", got, err)
 			}
 			q := f.Last(t).URL.Query()
@@ -73,12 +73,12 @@ func TestETagOfVersions(t *testing.T) {
 		o.Ref += "?snapshot=2026-01-02T03:04:05.1234567Z"
 		return o
 	}()} {
-		_, err := readAll(t.Context(), s, obj, 0, -1)
+		_, err := backendtest.Read(t.Context(), s, obj, 0, -1)
 		wantError(t, err, manifest.KindChanged, "ETag is not the recorded one", "expected 'recorded' but found 'e'")
 		_, err = s.Stat(t.Context(), obj)
 		wantError(t, err, manifest.KindChanged, "expected 'recorded' but found 'e'")
 	}
-	_, err := readAll(t.Context(), s, byVersion("v", "e", 4), 0, -1)
+	_, err := backendtest.Read(t.Context(), s, byVersion("v", "e", 4), 0, -1)
 	wantError(t, err, manifest.KindCorrupt, "expected '4 bytes' but found '3 bytes'")
 	_, err = s.Stat(t.Context(), byVersion("v", "e", 4))
 	wantError(t, err, manifest.KindCorrupt, "4 bytes")
@@ -116,7 +116,7 @@ func TestRanges(t *testing.T) {
 				}
 				answer(w, r, c.status, c.headers, c.body)
 			}))
-			got, err := readAll(t.Context(), s, byVersion("v", "e", c.size), c.offset, c.length)
+			got, err := backendtest.Read(t.Context(), s, byVersion("v", "e", c.size), c.offset, c.length)
 			if c.kind != 0 {
 				wantError(t, err, c.kind)
 				return
@@ -138,7 +138,7 @@ func TestPastTheEnd(t *testing.T) {
 			}
 			answer(w, r, 200, "ETag: \""+etag+"\"\nContent-Length: 3", "")
 		}))
-		got, err := readAll(t.Context(), s, byVersion("v", "e", manifest.SizeUnknown), 100, 10)
+		got, err := backendtest.Read(t.Context(), s, byVersion("v", "e", manifest.SizeUnknown), 100, 10)
 		if kind != 0 {
 			wantError(t, err, kind)
 		} else if err != nil || got != "" {
@@ -156,7 +156,7 @@ func TestRefusedInside(t *testing.T) {
 		}
 		answer(w, r, 200, "ETag: \"e\"\nContent-Length: 3", "")
 	}))
-	got, err := readAll(t.Context(), s, byVersion("v", "e", 3), 1, 1)
+	got, err := backendtest.Read(t.Context(), s, byVersion("v", "e", 3), 1, 1)
 	wantError(t, err, manifest.KindUnreachable)
 	if got != "" {
 		t.Errorf("got %q", got)
@@ -168,7 +168,7 @@ func TestCutBody(t *testing.T) {
 	s := store(t, backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {
 		answer(w, r, 200, "ETag: \"e\"\nContent-Length: 10", "abcd")
 	}))
-	got, err := readAll(t.Context(), s, byETag("e", 10), 0, -1)
+	got, err := backendtest.Read(t.Context(), s, byETag("e", 10), 0, -1)
 	wantError(t, err, manifest.KindUnreachable, "6 bytes before its end")
 	if got != "abcd" {
 		t.Errorf("got %q", got)
@@ -239,7 +239,7 @@ func TestOlder(t *testing.T) {
 			f := backendtest.NewScripted(t, handler)
 			s := store(t, f)
 			for range 3 {
-				if got, err := readAll(t.Context(), s, byETag("old", 3), 0, -1); err != nil || got != "abc" {
+				if got, err := backendtest.Read(t.Context(), s, byETag("old", 3), 0, -1); err != nil || got != "abc" {
 					t.Fatalf("got %q, %v", got, err)
 				}
 			}
@@ -252,7 +252,7 @@ func TestOlder(t *testing.T) {
 			}
 			_, err = s.Stat(t.Context(), byETag("lost", 3))
 			wantError(t, err, manifest.KindChanged, "expected 'lost' but found 'new'")
-			_, err = readAll(t.Context(), s, byETag("lost", 3), 0, -1)
+			_, err = backendtest.Read(t.Context(), s, byETag("lost", 3), 0, -1)
 			wantError(t, err, manifest.KindChanged, "expected 'lost' but found 'new'")
 		})
 	}
@@ -278,9 +278,9 @@ func TestUnpinned(t *testing.T) {
 	obj := manifest.Entry{Ref: "azblob://acct/cont/key", Digest: "azblob://acct/cont/key", Size: 3}.Object()
 	_, err := s.Stat(t.Context(), obj)
 	wantError(t, err, manifest.KindUnsupported)
-	_, err = readAll(t.Context(), s, obj, 0, -1)
+	_, err = backendtest.Read(t.Context(), s, obj, 0, -1)
 	wantError(t, err, manifest.KindUnsupported)
-	_, err = readAll(t.Context(), s, byETag("e", 3), -1, -1)
+	_, err = backendtest.Read(t.Context(), s, byETag("e", 3), -1, -1)
 	wantError(t, err, manifest.KindInvalid)
 	if n := len(f.Lines()); n != 0 {
 		t.Errorf("%d requests", n)
@@ -297,7 +297,7 @@ func TestStacked(t *testing.T) {
 		}
 		answer(w, r, 206, fmt.Sprintf("ETag: \"e\"\nContent-Length: %d\nContent-Range: bytes %d-%d/%d", to+1-from, from, to, len(data)), data[from:min(from+300, to+1)])
 	})
-	b := backends.WithRetry(store(t, f), fast())
+	b := backends.WithRetry(store(t, f), backendtest.FastRetry())
 	body, _, err := b.Open(t.Context(), byETag("e", int64(len(data))), 0, -1)
 	if err != nil {
 		t.Fatal(err)

@@ -72,11 +72,11 @@ func tree() account {
 func listTree(t *testing.T, a account) *fake {
 	t.Helper()
 	f := backendtest.NewScripted(t, a.ServeHTTP)
-	infos, err := list(t.Context(), store(t, f), "azblob://acct/cont/data")
+	infos, err := backendtest.List(t.Context(), store(t, f), "azblob://acct/cont/data")
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, want := names(infos), []string{}
+	got, want := backendtest.Names(infos), []string{}
 	for _, name := range a.names {
 		if below, ok := strings.CutPrefix(name, "data/"); ok {
 			want = append(want, below)
@@ -129,6 +129,6 @@ func TestTreeFails(t *testing.T) {
 		}
 		return 0, ""
 	}
-	_, err := list(t.Context(), store(t, backendtest.NewScripted(t, a.ServeHTTP)), "azblob://acct/cont/data")
+	_, err := backendtest.List(t.Context(), store(t, backendtest.NewScripted(t, a.ServeHTTP)), "azblob://acct/cont/data")
 	wantError(t, err, manifest.KindDenied, "Storage Blob Data Reader")
 }

@@ -9,6 +9,8 @@
 //     integration/servers implement it.
 //   - Run: runs every case, in order, one at a time.
 //   - Cases: the names, for Fixture.NotApplicable.
+//   - Driver, Scripted: what all drivers of cloud stores must do alike, before a
+//     server that answers as a test scripts it. Read, List, Secrets: its calls.
 //
 // # Rules
 //

@@ -152,13 +152,13 @@ func TestCredentials(t *testing.T) {
 			var wg sync.WaitGroup
 			for range 10 {
 				wg.Go(func() {
-					if got, err := readAll(t, s, byGeneration("7"), 0, -1); got != "abc" || err != nil {
+					if got, err := backendtest.Read(t.Context(), s, byGeneration("7"), 0, -1); got != "abc" || err != nil {
 						t.Errorf("%q, %v", got, err)
 					}
 				})
 			}
 			wg.Wait()
-			if infos, err := list(t.Context(), s, "gs://bucket/dir/"); err != nil || len(infos) != 1 {
+			if infos, err := backendtest.List(t.Context(), s, "gs://bucket/dir/"); err != nil || len(infos) != 1 {
 				t.Errorf("%v, %v", infos, err)
 			}
 			if g.asked.Load() != c.metadata || g.issued.Load() != c.tokens {
@@ -258,7 +258,7 @@ func TestExpired(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			if got, err := readAll(t, s, byGeneration("7"), 0, -1); got != "abc" || err != nil {
+			if got, err := backendtest.Read(t.Context(), s, byGeneration("7"), 0, -1); got != "abc" || err != nil {
 				t.Errorf("%q, %v", got, err)
 			}
 		})
@@ -303,7 +303,7 @@ func TestRedirect(t *testing.T) {
 	s := open(t, gcsstore.Options{Endpoint: f.URL})
 	_, err := s.Stat(t.Context(), byGeneration("7"))
 	wantError(t, err, manifest.KindInvalid, "302")
-	_, err = readAll(t, s, byGeneration("7"), 0, -1)
+	_, err = backendtest.Read(t.Context(), s, byGeneration("7"), 0, -1)
 	wantError(t, err, manifest.KindInvalid, "302")
 	if n := elsewhere.CountOf(nil); n != 0 {
 		t.Errorf("%d requests went elsewhere", n)

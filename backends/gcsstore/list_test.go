@@ -38,12 +38,12 @@ func TestPages(t *testing.T) {
 		"p2": objects("p3", object("dir/b", 2), object("dir/empty", 3, `"size":"0"`), object("dir/sub/", 3, `"size":"0"`)),
 		"p3": objects("", object("dir/sub/c", 4), object("dir2/x", 5)),
 	}))
-	infos, err := list(t.Context(), store(t, f), "gs://bucket/dir")
+	infos, err := backendtest.List(t.Context(), store(t, f), "gs://bucket/dir")
 	if err != nil {
 		t.Fatal(err)
 	}
 	slices.SortFunc(infos, func(a, b backends.Info) int { return strings.Compare(a.Name, b.Name) })
-	if got, want := names(infos), []string{"a", "b", "empty", "sub/c"}; !slices.Equal(got, want) {
+	if got, want := backendtest.Names(infos), []string{"a", "b", "empty", "sub/c"}; !slices.Equal(got, want) {
 		t.Fatalf("got %q, want %q", got, want)
 	}
 	a := infos[0]
@@ -76,12 +76,12 @@ func TestPageRetry(t *testing.T) {
 		}
 		answer(w, r)
 	})
-	infos, err := list(t.Context(), store(t, f), "gs://bucket/dir/")
-	if err != nil || !slices.Equal(names(infos), []string{"a", "b"}) {
-		t.Fatalf("%q, %v", names(infos), err)
+	infos, err := backendtest.List(t.Context(), store(t, f), "gs://bucket/dir/")
+	if err != nil || !slices.Equal(backendtest.Names(infos), []string{"a", "b"}) {
+		t.Fatalf("%q, %v", backendtest.Names(infos), err)
 	}
 	failures.Store(-100)
-	_, err = list(t.Context(), store(t, f), "gs://bucket/dir/")
+	_, err = backendtest.List(t.Context(), store(t, f), "gs://bucket/dir/")
 	wantError(t, err, manifest.KindThrottled, "3 attempts")
 }
 
@@ -91,7 +91,7 @@ func TestStuck(t *testing.T) {
 		"":   objects("p1", object("dir/a", 1)),
 		"p1": objects("p1", object("dir/a", 1)),
 	}))
-	_, err := list(t.Context(), store(t, f), "gs://bucket/dir/")
+	_, err := backendtest.List(t.Context(), store(t, f), "gs://bucket/dir/")
 	wantError(t, err, manifest.KindUnreachable, "where to go on")
 	if n := f.CountOf(nil); n > 3 {
 		t.Errorf("%d requests", n)
@@ -150,10 +150,10 @@ func TestURIs(t *testing.T) {
 		"gs://bucket/marked":   {manifest.KindNoSource, "only folder markers"},
 		"gs://bucket/empty":    {manifest.KindNoSource, "no object or generation is there"},
 	} {
-		_, err := list(t.Context(), s, uri)
+		_, err := backendtest.List(t.Context(), s, uri)
 		wantError(t, err, want.kind, want.word)
 	}
-	infos, err := list(t.Context(), s, "gs://bucket/a?b#c#12")
+	infos, err := backendtest.List(t.Context(), s, "gs://bucket/a?b#c#12")
 	if err != nil || len(infos) != 1 || infos[0].Ref != "gs://bucket/a?b#c" || infos[0].Extra["versionID"] != json.Number("12") || !infos[0].Single || infos[0].Name != "a?b#c" {
 		t.Errorf("%+v, %v", infos, err)
 	}
@@ -162,7 +162,7 @@ func TestURIs(t *testing.T) {
 	}
 	// What can be no generation, or is none of this object, belongs to the key.
 	for uri, path := range map[string]string{"a#b": "a%23b", "a#0": "a%230", "a#404": "a%23404", "#12": "%2312", "a#" + big: "a%23" + big} {
-		infos, err := list(t.Context(), s, "gs://bucket/"+uri)
+		infos, err := backendtest.List(t.Context(), s, "gs://bucket/"+uri)
 		if err != nil || len(infos) != 1 || infos[0].Ref != "gs://bucket/"+uri || f.Last(t).URL.EscapedPath() != "/storage/v1/b/bucket/o/"+path {
 			t.Errorf("%s: asked %s, %+v, %v", uri, f.Last(t).RequestURI, infos, err)
 		}
@@ -206,8 +206,8 @@ func TestFolders(t *testing.T) {
 		all, want = append(all, "dir/"+name), append(want, name)
 	}
 	f := backendtest.NewScripted(t, shelf(all))
-	infos, err := list(t.Context(), store(t, f), "gs://bucket/dir/")
-	got := names(infos)
+	infos, err := backendtest.List(t.Context(), store(t, f), "gs://bucket/dir/")
+	got := backendtest.Names(infos)
 	slices.Sort(got)
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("%d objects, %v; want %d", len(got), err, len(want))

@@ -9,11 +9,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
-	"github.com/pinfs/pinfs/backends"
 	"github.com/pinfs/pinfs/backends/backendtest"
 	"github.com/pinfs/pinfs/backends/gcsstore"
 	"github.com/pinfs/pinfs/manifest"
@@ -44,26 +42,13 @@ func setenv(t *testing.T) {
 	t.Setenv("GCE_METADATA_HOST", "127.0.0.1:1")
 }
 
-// fast is a budget that a test can wait for.
-func fast() backends.RetryPolicy {
-	return backends.RetryPolicy{MaxAttempts: 3, FirstWait: time.Millisecond, MaxWait: time.Millisecond, StallTimeout: 20 * time.Second}
-}
-
 func open(t *testing.T, o gcsstore.Options) *gcsstore.Store {
 	t.Helper()
 	if o.Retry.StallTimeout == 0 {
-		o.Retry = fast()
+		o.Retry = backendtest.FastRetry()
 	}
 	s, err := gcsstore.New(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	return backendtest.Closed(t, s, err)
 }
 
 // store gives a driver without credentials for f.
@@ -93,23 +78,6 @@ func byMD5(md5 string) manifest.Object {
 
 func byETag(etag string) manifest.Object {
 	return manifest.Entry{Ref: refKey, Digest: etag, Size: 3, Extra: map[string]any{"etag": etag}}.Object()
-}
-
-// list gives what List does.
-func list(ctx context.Context, s backends.Backend, uri string) ([]backends.Info, error) {
-	var infos []backends.Info
-	err := s.List(ctx, uri, func(i backends.Info) error {
-		infos = append(infos, i)
-		return nil
-	})
-	return infos, err
-}
-
-func names(infos []backends.Info) (all []string) {
-	for _, i := range infos {
-		all = append(all, i.Name)
-	}
-	return all
 }
 
 // object is metadata as the JSON API has it; the content is "abc" unless fields
@@ -153,31 +121,19 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, reason, message 
 	fmt.Fprintf(w, `{"error":{"code":%d,"message":%s,"errors":[{"message":%s,"domain":"global","reason":%q}]}}`, status, text, text, reason)
 }
 
-// wantError checks the kind, the words and the shape of an error.
-func wantError(t *testing.T, err error, kind manifest.Kind, words ...string) {
-	t.Helper()
-	if err == nil || manifest.KindOf(err) != kind {
-		t.Fatalf("got error %v of kind %q, want %q", err, manifest.KindOf(err), kind)
-	}
-	text := err.Error()
-	for _, w := range words {
-		if !strings.Contains(text, w) {
-			t.Errorf("%q is not in %q", w, text)
-		}
-	}
-	for _, w := range []string{canary, "\n", "<", "googleapi", "Bearer", "storage/v1"} {
-		if strings.Contains(text, w) {
-			t.Errorf("%q is in %q", w, text)
-		}
-	}
-	if len(text) > 800 {
-		t.Errorf("%d bytes of text: %s", len(text), text)
-	}
-}
-
 // dial connects to g, whatever host is named, and without TLS.
 func dial(g *google) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	return func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, g.Listener.Addr().String())
 	}
+}
+
+// secrets are what no error may hold; also markup and the words of the client.
+func secrets() backendtest.Secrets {
+	return backendtest.Secrets{canary, "<", "googleapi", "Bearer", "storage/v1"}
+}
+
+func wantError(t *testing.T, err error, kind manifest.Kind, words ...string) {
+	t.Helper()
+	secrets().WantError(t, err, kind, words...)
 }

@@ -1,7 +1,6 @@
 package gcsstore_test
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -18,16 +17,6 @@ import (
 	"github.com/pinfs/pinfs/manifest"
 )
 
-func readAll(t *testing.T, s backends.Backend, obj manifest.Object, offset, length int64) (string, error) {
-	t.Helper()
-	body, _, err := s.Open(t.Context(), obj, offset, length)
-	if err != nil {
-		return "", err
-	}
-	data, err := io.ReadAll(body)
-	return string(data), errors.Join(err, body.Close())
-}
-
 // TestRequests: what is asked for, and by what.
 func TestRequests(t *testing.T) {
 	f := backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {
@@ -38,7 +27,7 @@ func TestRequests(t *testing.T) {
 		fmt.Fprint(w, object("dir/key", 7))
 	})
 	s := store(t, f)
-	if got, err := readAll(t, s, byGeneration("7"), 0, -1); got != "abc" || err != nil {
+	if got, err := backendtest.Read(t.Context(), s, byGeneration("7"), 0, -1); got != "abc" || err != nil {
 		t.Fatalf("%q, %v", got, err)
 	}
 	r := f.Last(t)
@@ -57,10 +46,10 @@ func TestRequests(t *testing.T) {
 	}
 	setenv(t)
 	payer := open(t, gcsstore.Options{Endpoint: f.URL, Anonymous: true, UserProject: "payer"})
-	_, _ = readAll(t, payer, byGeneration("7"), 0, -1)
+	_, _ = backendtest.Read(t.Context(), payer, byGeneration("7"), 0, -1)
 	_, _ = payer.Stat(t.Context(), byMD5(md5ABC))
 	_, _ = payer.Stat(t.Context(), byMD5("AAAAAAAAAAAAAAAAAAAAAA=="))
-	_, _ = list(t.Context(), payer, "gs://bucket/dir/")
+	_, _ = backendtest.List(t.Context(), payer, "gs://bucket/dir/")
 	if n := f.CountOf(func(r *http.Request) bool { return r.URL.Query().Get("userProject") == "payer" }); n != f.CountOf(nil)-2 {
 		t.Errorf("%d of %d requests name the project that pays, want all but 2", n, f.CountOf(nil))
 	}
@@ -95,7 +84,7 @@ func TestWrongAnswers(t *testing.T) {
 			obj := byGeneration("7")
 			obj.Size = 10
 			obj.Checksums = "md5:900150983cd24fb0d6963f7d28e17f72,crc32c:364b31c9"
-			got, err := readAll(t, s, obj, 2, 3)
+			got, err := backendtest.Read(t.Context(), s, obj, 2, 3)
 			wantError(t, err, manifest.KindCorrupt, "expected", "found")
 			if got != "" {
 				t.Errorf("%q was given", got)
@@ -115,7 +104,7 @@ func TestMetadataEdit(t *testing.T) {
 		fmt.Fprint(w, object("dir/key", 7, `"etag":"etag-edited"`))
 	})
 	s := store(t, f)
-	if got, err := readAll(t, s, byGeneration("7"), 0, -1); got != "abc" || err != nil {
+	if got, err := backendtest.Read(t.Context(), s, byGeneration("7"), 0, -1); got != "abc" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
 	if info, err := s.Stat(t.Context(), byGeneration("7")); err != nil || info.Digest != "etag-edited" {
@@ -130,7 +119,7 @@ func TestStored(t *testing.T) {
 		w.Header().Set("Content-Encoding", "gzip")
 		content(w, "7")
 	})
-	if got, err := readAll(t, store(t, f), byGeneration("7"), 0, -1); got != "abc" || err != nil {
+	if got, err := backendtest.Read(t.Context(), store(t, f), byGeneration("7"), 0, -1); got != "abc" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
 }
@@ -183,7 +172,7 @@ func TestFind(t *testing.T) {
 			f := backendtest.NewScripted(t, generations(c.lines...))
 			s := store(t, f)
 			for range 3 {
-				if got, err := readAll(t, s, c.obj, 0, -1); got != "abc" || err != nil {
+				if got, err := backendtest.Read(t.Context(), s, c.obj, 0, -1); got != "abc" || err != nil {
 					t.Fatalf("%q, %v", got, err)
 				}
 				if got := f.Last(t).URL.Query().Get("generation"); got != c.want {
@@ -224,7 +213,7 @@ func TestNotFound(t *testing.T) {
 			s := store(t, backendtest.NewScripted(t, generations(c.lines...)))
 			_, err := s.Stat(t.Context(), c.obj)
 			wantError(t, err, c.kind, append(c.words, refKey)...)
-			_, err = readAll(t, s, c.obj, 0, -1)
+			_, err = backendtest.Read(t.Context(), s, c.obj, 0, -1)
 			wantError(t, err, c.kind, c.words...)
 		})
 	}
@@ -252,7 +241,7 @@ func TestGone(t *testing.T) {
 			s := store(t, backendtest.NewScripted(t, c.handler))
 			_, err := s.Stat(t.Context(), byGeneration("7"))
 			wantError(t, err, manifest.KindGone, "expected 'generation:7'", c.found)
-			_, err = readAll(t, s, byGeneration("7"), 0, -1)
+			_, err = backendtest.Read(t.Context(), s, byGeneration("7"), 0, -1)
 			wantError(t, err, manifest.KindGone, "expected 'generation:7'", c.found)
 		})
 	}
@@ -273,7 +262,7 @@ func TestFoundAgain(t *testing.T) {
 	}))
 	for _, n := range []int64{1, 2, 2} {
 		now.Store(n)
-		if got, err := readAll(t, s, byMD5(md5ABC), 0, -1); got != "abc" || err != nil {
+		if got, err := backendtest.Read(t.Context(), s, byMD5(md5ABC), 0, -1); got != "abc" || err != nil {
 			t.Fatalf("generation %d: %q, %v", n, got, err)
 		}
 	}
@@ -290,7 +279,7 @@ func TestSearchUnknown(t *testing.T) {
 			}
 			refuse(w, r, 404, "notFound", "No such object")
 		}))
-		_, err := readAll(t, s, byMD5(md5ABC), 0, -1)
+		_, err := backendtest.Read(t.Context(), s, byMD5(md5ABC), 0, -1)
 		wantError(t, err, kind)
 	}
 }
@@ -314,7 +303,7 @@ func TestSearchPages(t *testing.T) {
 		}
 	})
 	s := store(t, f)
-	if got, err := readAll(t, s, byMD5(md5ABC), 0, -1); got != "abc" || err != nil || f.CountOf(isSearch) != 2 {
+	if got, err := backendtest.Read(t.Context(), s, byMD5(md5ABC), 0, -1); got != "abc" || err != nil || f.CountOf(isSearch) != 2 {
 		t.Errorf("%q, %v after %d searches", got, err, f.CountOf(isSearch))
 	}
 	_, err := s.Stat(t.Context(), byMD5("AQEBAQEBAQEBAQEBAQEBAQ=="))
@@ -364,11 +353,11 @@ func TestStarWithoutSize(t *testing.T) {
 	}))
 	obj := byGeneration("7")
 	obj.Size = 10
-	if got, err := readAll(t, s, obj, 2, 3); got != "abc" || err != nil {
+	if got, err := backendtest.Read(t.Context(), s, obj, 2, 3); got != "abc" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
 	obj.Size = manifest.SizeUnknown
-	_, err := readAll(t, s, obj, 2, 3)
+	_, err := backendtest.Read(t.Context(), s, obj, 2, 3)
 	wantError(t, err, manifest.KindCorrupt)
 }
 
@@ -383,10 +372,10 @@ func TestPastUnknownEnd(t *testing.T) {
 	})
 	obj := byGeneration("7")
 	obj.Size = manifest.SizeUnknown
-	if got, err := readAll(t, store(t, f), obj, 5, 3); got != "" || err != nil {
+	if got, err := backendtest.Read(t.Context(), store(t, f), obj, 5, 3); got != "" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
-	_, err := readAll(t, store(t, f), obj, 1, 1) // the server's mistake
+	_, err := backendtest.Read(t.Context(), store(t, f), obj, 1, 1) // the server's mistake
 	wantError(t, err, manifest.KindUnreachable, "416")
 }
 
@@ -416,13 +405,13 @@ func TestCut(t *testing.T) {
 	obj := byGeneration("7")
 	obj.Size = 6
 	first.Store(true)
-	got, err := readAll(t, s, obj, 0, -1)
+	got, err := backendtest.Read(t.Context(), s, obj, 0, -1)
 	wantError(t, err, manifest.KindUnreachable, "broke off 3 bytes before its end")
 	if got != "abc" || f.CountOf(nil) != 1 {
 		t.Errorf("got %q after %d requests", got, f.CountOf(nil))
 	}
 	first.Store(true)
-	if got, err := readAll(t, backends.WithRetry(s, fast()), obj, 0, -1); got != "abcdef" || err != nil {
+	if got, err := backendtest.Read(t.Context(), backends.WithRetry(s, backendtest.FastRetry()), obj, 0, -1); got != "abcdef" || err != nil {
 		t.Errorf("resumed: %q, %v", got, err)
 	}
 }
@@ -478,9 +467,9 @@ func TestUnpinned(t *testing.T) {
 	entry := manifest.Entry{Ref: refKey, Digest: refKey, Size: 3}
 	_, err := s.Stat(t.Context(), entry.Object())
 	wantError(t, err, manifest.KindUnsupported)
-	_, err = readAll(t, s, entry.Object(), 0, -1)
+	_, err = backendtest.Read(t.Context(), s, entry.Object(), 0, -1)
 	wantError(t, err, manifest.KindUnsupported)
-	_, err = readAll(t, s, byGeneration("7"), -1, -1)
+	_, err = backendtest.Read(t.Context(), s, byGeneration("7"), -1, -1)
 	wantError(t, err, manifest.KindInvalid)
 	for _, generation := range []string{"junk", "0", "-1", "99999999999999999999"} {
 		_, err = s.Stat(t.Context(), byGeneration(generation))

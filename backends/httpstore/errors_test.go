@@ -48,7 +48,7 @@ func TestStatusesHaveKinds(t *testing.T) {
 		}
 		_, err = s.Stat(t.Context(), byETag(ref, `"e"`, 5))
 		wantError(t, err, want.read, ref, text)
-		_, err = read(t.Context(), s, byETag(ref, `"e"`, 5), 0, -1)
+		_, err = backendtest.Read(t.Context(), s, byETag(ref, `"e"`, 5), 0, -1)
 		wantError(t, err, want.read, ref, text)
 		if want.list == manifest.KindDenied && code < 404 {
 			wantError(t, err, want.read, "; give a login in ~/.netrc")

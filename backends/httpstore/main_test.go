@@ -3,7 +3,6 @@ package httpstore_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -57,15 +56,7 @@ func open(t *testing.T, o httpstore.Options) *httpstore.Store {
 		o.NetrcFile = "-"
 	}
 	s, err := httpstore.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	return backendtest.Closed(t, s, err)
 }
 
 func netrc(t *testing.T, text string) string {
@@ -99,41 +90,19 @@ func list(ctx context.Context, s backends.Backend, uri string) (info backends.In
 	return info, err
 }
 
-func read(ctx context.Context, s backends.Backend, obj manifest.Object, offset, length int64) (string, error) {
-	body, _, err := s.Open(ctx, obj, offset, length)
-	if err != nil {
-		return "", err
-	}
-	defer body.Close() //nolint:errcheck // only read
-	data, err := io.ReadAll(body)
-	return string(data), err
-}
-
 func wantRead(t *testing.T, s backends.Backend, obj manifest.Object, offset, length int64, want string) {
 	t.Helper()
-	if got, err := read(t.Context(), s, obj, offset, length); got != want || err != nil {
+	if got, err := backendtest.Read(t.Context(), s, obj, offset, length); got != want || err != nil {
 		t.Fatalf("read %d, %d: got %q, error %v, want %q", offset, length, got, err, want)
 	}
 }
 
-// wantError checks the kind, the words and the shape of an error.
+// unspoken is what no error may hold; also markup and the words of the client.
+func unspoken() backendtest.Secrets {
+	return backendtest.Secrets{canary, "<html", `Get "`, `Head "`}
+}
+
 func wantError(t *testing.T, err error, kind manifest.Kind, words ...string) {
 	t.Helper()
-	if err == nil || manifest.KindOf(err) != kind {
-		t.Fatalf("got error %v of kind %q, want %q", err, manifest.KindOf(err), kind)
-	}
-	text := err.Error()
-	for _, w := range words {
-		if !strings.Contains(text, w) {
-			t.Errorf("%q is not in %q", w, text)
-		}
-	}
-	for _, w := range []string{canary, "\n", "<html", `Get "`, `Head "`} {
-		if strings.Contains(text, w) {
-			t.Errorf("%q is in %q", w, text)
-		}
-	}
-	if len(text) > 800 {
-		t.Errorf("%d bytes of text: %s", len(text), text)
-	}
+	unspoken().WantError(t, err, kind, words...)
 }

@@ -106,7 +106,7 @@ func TestNeverReadsAnother(t *testing.T) {
 			s := open(t, httpstore.Options{})
 			for kind, o := range pins(f.URL+"/x", 1000) {
 				for _, r := range [][2]int64{{0, -1}, {0, 10}, {500, 10}, {0, 0}, {1000, 10}} {
-					_, err := read(t.Context(), s, o, r[0], r[1])
+					_, err := backendtest.Read(t.Context(), s, o, r[0], r[1])
 					wantError(t, err, manifest.KindChanged, o.Ref, "expected '"+o.Pin.Value+"' but found '"+found(obj, kind)+"'")
 				}
 				_, err := s.Stat(t.Context(), o)
@@ -127,11 +127,11 @@ func TestTimeAndSizeAreOnePin(t *testing.T) {
 	f := backendtest.NewScripted(t, (&file{data: "12345", modified: then}).ServeHTTP)
 	s := open(t, httpstore.Options{})
 	o := byTime(f.URL+"/x", then, 4)
-	_, err := read(t.Context(), s, o, 0, -1)
+	_, err := backendtest.Read(t.Context(), s, o, 0, -1)
 	wantError(t, err, manifest.KindChanged, "expected '4 bytes' but found '5 bytes'")
 	_, err = s.Stat(t.Context(), o)
 	wantError(t, err, manifest.KindChanged, "expected '4 bytes' but found '5 bytes'")
-	_, err = read(t.Context(), s, byETag(f.URL+"/x", `"e"`, 5), 0, -1)
+	_, err = backendtest.Read(t.Context(), s, byETag(f.URL+"/x", `"e"`, 5), 0, -1)
 	wantError(t, err, manifest.KindChanged, "an answer without an ETag")
 }
 
@@ -145,14 +145,14 @@ func TestWeakETag(t *testing.T) {
 		t.Errorf("got %v, want no condition: a weak ETag matches none", h)
 	}
 	obj.etag = `W/"b"`
-	_, err := read(t.Context(), s, o, 1, 2)
+	_, err := backendtest.Read(t.Context(), s, o, 1, 2)
 	wantError(t, err, manifest.KindChanged, `found 'W/"b"'`)
 }
 
 func TestUnpinnedIsTrackedOnly(t *testing.T) {
 	s := open(t, httpstore.Options{})
 	o := manifest.Entry{Path: "x", Ref: "http://localhost/x", Digest: "http://localhost/x", Size: 5}.Object()
-	_, err := read(t.Context(), s, o, 0, -1)
+	_, err := backendtest.Read(t.Context(), s, o, 0, -1)
 	wantError(t, err, manifest.KindUnsupported, "http://localhost/x", "only tracked")
 	_, err = s.Stat(t.Context(), o)
 	wantError(t, err, manifest.KindUnsupported)
@@ -192,7 +192,7 @@ func TestDamagedAnswers(t *testing.T) {
 				w.WriteHeader(tc.code)
 				fmt.Fprint(w, tc.body)
 			})
-			_, err := read(t.Context(), open(t, httpstore.Options{}), byETag(f.URL+"/x", `"e"`, 10), 2, 3)
+			_, err := backendtest.Read(t.Context(), open(t, httpstore.Options{}), byETag(f.URL+"/x", `"e"`, 10), 2, 3)
 			wantError(t, err, tc.kind, f.URL+"/x", tc.word)
 		})
 	}
@@ -214,11 +214,11 @@ func TestChunkedBodies(t *testing.T) {
 	wantRead(t, s, byETag(f.URL+"/x", `"e"`, 10), 0, -1, "0123456789")
 	wantRead(t, s, byETag(f.URL+"/x", `"e"`, -1), 2, 5, "23456")
 	wantRead(t, s, byETag(f.URL+"/x", `"e"`, 9), 0, 3, "012") // the rest is not looked at
-	_, err := read(t.Context(), s, byETag(f.URL+"/x", `"e"`, 9), 0, -1)
+	_, err := backendtest.Read(t.Context(), s, byETag(f.URL+"/x", `"e"`, 9), 0, -1)
 	wantError(t, err, manifest.KindCorrupt, "goes on where the object should end")
-	_, err = read(t.Context(), s, byETag(f.URL+"/x", `"e"`, 11), 0, -1)
+	_, err = backendtest.Read(t.Context(), s, byETag(f.URL+"/x", `"e"`, 11), 0, -1)
 	wantError(t, err, manifest.KindUnreachable, "1 bytes before its end")
-	_, err = read(t.Context(), s, byETag(f.URL+"/cut", `"e"`, -1), 0, -1)
+	_, err = backendtest.Read(t.Context(), s, byETag(f.URL+"/cut", `"e"`, -1), 0, -1)
 	wantError(t, err, manifest.KindUnreachable, "broke off")
 }
 
@@ -233,7 +233,7 @@ func TestBodyWithoutAnyLength(t *testing.T) {
 		conn.Close()
 	})
 	s := open(t, httpstore.Options{})
-	_, err := read(t.Context(), s, byETag(f.URL+"/x", `"e"`, manifest.SizeUnknown), 0, -1)
+	_, err := backendtest.Read(t.Context(), s, byETag(f.URL+"/x", `"e"`, manifest.SizeUnknown), 0, -1)
 	wantError(t, err, manifest.KindCorrupt, "does not tell its length")
 	wantRead(t, s, byETag(f.URL+"/x", `"e"`, 10), 0, -1, "0123456789")
 }

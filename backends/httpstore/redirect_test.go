@@ -168,7 +168,7 @@ func TestBrokenBehindARedirect(t *testing.T) {
 	near := backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, far.URL+"/"+canary, http.StatusFound)
 	})
-	_, err := read(t.Context(), open(t, httpstore.Options{}), byETag(near.URL+"/x", `"e"`, 10), 0, -1)
+	_, err := backendtest.Read(t.Context(), open(t, httpstore.Options{}), byETag(near.URL+"/x", `"e"`, 10), 0, -1)
 	wantError(t, err, manifest.KindUnreachable, near.URL, "5 bytes before its end: the server that it redirects to")
 	if u, _ := url.Parse(far.URL); strings.Contains(err.Error(), u.Host) {
 		t.Errorf("got %q, want no target in it", err)
@@ -231,7 +231,7 @@ func TestNetrcIsReadAgain(t *testing.T) {
 	s := open(t, httpstore.Options{NetrcFile: path})
 	wantRead(t, s, byETag(f.URL+"/x", `"e"`, 1), 0, -1, "x")
 	want = "new"
-	_, err := read(t.Context(), s, byETag(f.URL+"/x", `"e"`, 1), 0, -1)
+	_, err := backendtest.Read(t.Context(), s, byETag(f.URL+"/x", `"e"`, 1), 0, -1)
 	wantError(t, err, manifest.KindDenied)
 	if err := os.WriteFile(path, []byte("machine 127.0.0.1 login u password new"), 0o600); err != nil {
 		t.Fatal(err)

@@ -56,7 +56,7 @@ func TestRegion(t *testing.T) {
 					if method == http.MethodHead {
 						_, err = s.Stat(t.Context(), byETag("e", 3))
 					} else {
-						_, err = readAll(t, s, byETag("e", 3), 0, -1)
+						_, err = backendtest.Read(t.Context(), s, byETag("e", 3), 0, -1)
 					}
 					if err != nil {
 						t.Fatal(err)
@@ -171,10 +171,10 @@ func TestAnonymousAndPayer(t *testing.T) {
 	if _, err := s.Stat(t.Context(), byETag("e", 3)); err != nil {
 		t.Error(err)
 	}
-	if _, err := readAll(t, s, byETag("e", 3), 0, -1); err != nil {
+	if _, err := backendtest.Read(t.Context(), s, byETag("e", 3), 0, -1); err != nil {
 		t.Error(err)
 	}
-	if infos, err := list(t.Context(), s, "s3://bucket/dir/"); err != nil || len(infos) != 1 {
+	if infos, err := backendtest.List(t.Context(), s, "s3://bucket/dir/"); err != nil || len(infos) != 1 {
 		t.Errorf("%v, %v", infos, err)
 	}
 }
@@ -230,7 +230,7 @@ func TestClock(t *testing.T) {
 	})
 	s := store(t, f)
 	for range 2 {
-		if _, err := readAll(t, s, byETag("e", 3), 0, -1); err != nil {
+		if _, err := backendtest.Read(t.Context(), s, byETag("e", 3), 0, -1); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -49,11 +49,11 @@ func TestVersionPages(t *testing.T) {
 		"dir/c": versions("dir/d", version("dir/c", "3", 3, false), "<DeleteMarker><Key>dir/cc</Key><IsLatest>true</IsLatest></DeleteMarker>"),
 		"dir/d": versions("", version("dir/e/f", "9", 3, true), version("other", "9", 3, true)),
 	}))
-	infos, err := list(t.Context(), store(t, f), "s3://bucket/dir")
+	infos, err := backendtest.List(t.Context(), store(t, f), "s3://bucket/dir")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := names(infos), []string{"a", "b", "e/f"}; !slices.Equal(got, want) {
+	if got, want := backendtest.Names(infos), []string{"a", "b", "e/f"}; !slices.Equal(got, want) {
 		t.Fatalf("got %q, want %q", got, want)
 	}
 	a, b := infos[0], infos[1]
@@ -83,12 +83,12 @@ func TestPageRetry(t *testing.T) {
 		}
 		answer(w, r)
 	})
-	infos, err := list(t.Context(), store(t, f), "s3://bucket/dir/")
-	if err != nil || !slices.Equal(names(infos), []string{"a", "b"}) {
-		t.Fatalf("%q, %v", names(infos), err)
+	infos, err := backendtest.List(t.Context(), store(t, f), "s3://bucket/dir/")
+	if err != nil || !slices.Equal(backendtest.Names(infos), []string{"a", "b"}) {
+		t.Fatalf("%q, %v", backendtest.Names(infos), err)
 	}
 	failures.Store(-100)
-	_, err = list(t.Context(), store(t, f), "s3://bucket/dir/")
+	_, err = backendtest.List(t.Context(), store(t, f), "s3://bucket/dir/")
 	wantError(t, err, manifest.KindThrottled, "3 attempts")
 }
 
@@ -98,7 +98,7 @@ func TestStuck(t *testing.T) {
 		"":      versions("dir/a", version("dir/a", "1", 3, true)),
 		"dir/a": versions("dir/a", version("dir/a", "1", 3, true)),
 	}))
-	_, err := list(t.Context(), store(t, f), "s3://bucket/dir/")
+	_, err := backendtest.List(t.Context(), store(t, f), "s3://bucket/dir/")
 	wantError(t, err, manifest.KindUnreachable, "where to go on")
 	if n := len(f.Lines()); n > 3 {
 		t.Errorf("%d requests", n)
@@ -160,15 +160,15 @@ func TestPlain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := backendtest.NewScripted(t, plain(true, handler))
-			infos, err := list(t.Context(), store(t, f), "s3://bucket/dir/")
-			if err != nil || !slices.Equal(names(infos), []string{"a", "b"}) {
-				t.Fatalf("%q, %v", names(infos), err)
+			infos, err := backendtest.List(t.Context(), store(t, f), "s3://bucket/dir/")
+			if err != nil || !slices.Equal(backendtest.Names(infos), []string{"a", "b"}) {
+				t.Fatalf("%q, %v", backendtest.Names(infos), err)
 			}
 			if i := infos[0]; i.Digest != "new" || i.Extra["versionID"] != "v" || i.Size != 4 {
 				t.Errorf("%+v", i)
 			}
 			f = backendtest.NewScripted(t, plain(false, handler))
-			infos, err = list(t.Context(), store(t, f), "s3://bucket/dir/")
+			infos, err = backendtest.List(t.Context(), store(t, f), "s3://bucket/dir/")
 			if err != nil || len(infos) != 3 || infos[0].Digest != "old-a" {
 				t.Errorf("%+v, %v", infos, err)
 			}
@@ -200,12 +200,12 @@ func TestMarkers(t *testing.T) {
 		w.Header().Set("ETag", `"e"`)
 	}
 	f := backendtest.NewScripted(t, folder)
-	infos, err := list(t.Context(), store(t, f), "s3://bucket/dir")
-	if err != nil || !slices.Equal(names(infos), []string{"empty", "unseen"}) {
-		t.Errorf("%q, %v", names(infos), err)
+	infos, err := backendtest.List(t.Context(), store(t, f), "s3://bucket/dir")
+	if err != nil || !slices.Equal(backendtest.Names(infos), []string{"empty", "unseen"}) {
+		t.Errorf("%q, %v", backendtest.Names(infos), err)
 	}
 	// A folder by its own name is a prefix, and all below it is markers.
-	_, err = list(t.Context(), store(t, backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {
+	_, err = backendtest.List(t.Context(), store(t, backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodHead {
 			w.Header().Set("Content-Type", "application/x-directory")
 			return
@@ -234,9 +234,9 @@ func TestEncodedKeys(t *testing.T) {
 				t.Errorf("key-marker %q", q.Get("key-marker"))
 			}
 		})
-		infos, err := list(t.Context(), store(t, f), "s3://bucket/dir/")
-		if err != nil || !slices.Equal(names(infos), []string{want, "z"}) {
-			t.Errorf("encoding %q: %q, %v", encoding, names(infos), err)
+		infos, err := backendtest.List(t.Context(), store(t, f), "s3://bucket/dir/")
+		if err != nil || !slices.Equal(backendtest.Names(infos), []string{want, "z"}) {
+			t.Errorf("encoding %q: %q, %v", encoding, backendtest.Names(infos), err)
 		}
 	}
 }
@@ -265,10 +265,10 @@ func TestURIs(t *testing.T) {
 		"s3://bucket/key?versionId=gone": manifest.KindNoSource,
 		"s3://not a bucket/key":          manifest.KindInvalid,
 	} {
-		_, err := list(t.Context(), s, uri)
+		_, err := backendtest.List(t.Context(), s, uri)
 		wantError(t, err, kind)
 	}
-	infos, err := list(t.Context(), s, "s3://bucket/a?b#c?versionId=old")
+	infos, err := backendtest.List(t.Context(), s, "s3://bucket/a?b#c?versionId=old")
 	if err != nil || len(infos) != 1 || infos[0].Ref != "s3://bucket/a?b#c" || infos[0].Extra["versionID"] != "old" || !infos[0].Single || infos[0].Name != "a?b#c" {
 		t.Errorf("%+v, %v", infos, err)
 	}
@@ -299,7 +299,7 @@ func TestOlder(t *testing.T) {
 	})
 	s := store(t, f)
 	for range 3 {
-		if got, err := readAll(t, s, byETag("e-2", 3), 0, -1); got != "abc" || err != nil {
+		if got, err := backendtest.Read(t.Context(), s, byETag("e-2", 3), 0, -1); got != "abc" || err != nil {
 			t.Fatalf("%q, %v", got, err)
 		}
 		if info, err := s.Stat(t.Context(), byETag("e-2", 3)); err != nil || info.Digest != "e-2" {
@@ -310,10 +310,10 @@ func TestOlder(t *testing.T) {
 		t.Errorf("%d searches, want 1", n)
 	}
 	for _, deny = range []bool{false, true} {
-		_, err := readAll(t, s, byETag("e-9", 3), 0, -1)
+		_, err := backendtest.Read(t.Context(), s, byETag("e-9", 3), 0, -1)
 		wantError(t, err, manifest.KindChanged, "expected 'e-9' but found 'e-3'")
 	}
-	_, err := readAll(t, s, byVersion("1", "e-1", 3), 0, -1)
+	_, err := backendtest.Read(t.Context(), s, byVersion("1", "e-1", 3), 0, -1)
 	wantError(t, err, manifest.KindChanged, "expected 'e-1' but found 'e-3'")
 	if n := f.Count("GET", "versions"); n != 3 {
 		t.Errorf("%d searches, want 3: none for a pin by version", n)
@@ -329,7 +329,7 @@ func TestOlderUnknown(t *testing.T) {
 		}
 		refuse(w, r, 404, "NoSuchKey", "x")
 	})
-	_, err := readAll(t, store(t, f), byETag("e", 3), 0, -1)
+	_, err := backendtest.Read(t.Context(), store(t, f), byETag("e", 3), 0, -1)
 	wantError(t, err, manifest.KindThrottled)
 }
 
@@ -342,6 +342,6 @@ func TestSilentFirstPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	_, err = list(t.Context(), s, "s3://bucket/dir/")
+	_, err = backendtest.List(t.Context(), s, "s3://bucket/dir/")
 	wantError(t, err, manifest.KindUnreachable, "no answer in time")
 }

@@ -1,17 +1,13 @@
 package s3store_test
 
 import (
-	"context"
 	"encoding/xml"
 	"fmt"
 	"net/http"
-	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
-	"github.com/pinfs/pinfs/backends"
 	"github.com/pinfs/pinfs/backends/backendtest"
 	"github.com/pinfs/pinfs/backends/s3store"
 	"github.com/pinfs/pinfs/manifest"
@@ -44,24 +40,11 @@ func setkeys(t *testing.T) {
 	t.Setenv("AWS_SECRET_ACCESS_KEY", canary)
 }
 
-// fast is a budget that a test can wait for.
-func fast() backends.RetryPolicy {
-	return backends.RetryPolicy{MaxAttempts: 3, FirstWait: time.Millisecond, MaxWait: time.Millisecond, StallTimeout: 5 * time.Second}
-}
-
 func open(t *testing.T, o s3store.Options) *s3store.Store {
 	t.Helper()
-	o.Retry = fast()
+	o.Retry = backendtest.FastRetry()
 	s, err := s3store.New(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	return backendtest.Closed(t, s, err)
 }
 
 func store(t *testing.T, f *fake) *s3store.Store {
@@ -80,23 +63,6 @@ func byVersion(version, etag string, size int64) manifest.Object {
 	return o
 }
 
-// list gives what List does, by name.
-func list(ctx context.Context, s backends.Backend, uri string) ([]backends.Info, error) {
-	var infos []backends.Info
-	err := s.List(ctx, uri, func(i backends.Info) error {
-		infos = append(infos, i)
-		return nil
-	})
-	return infos, err
-}
-
-func names(infos []backends.Info) (all []string) {
-	for _, i := range infos {
-		all = append(all, i.Name)
-	}
-	return all
-}
-
 // refuse answers as S3 does; a HEAD has no body.
 func refuse(w http.ResponseWriter, r *http.Request, status int, code, message string) {
 	w.Header().Set("Content-Type", "application/xml")
@@ -108,24 +74,12 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, code, message st
 	}
 }
 
-// wantError checks the kind, the words and the shape of an error.
+// secrets are what no error may hold; also markup and the words of the client.
+func secrets() backendtest.Secrets {
+	return backendtest.Secrets{canary, "<", "X-Amz-Signature", "StringToSign", "RequestID", "https response error"}
+}
+
 func wantError(t *testing.T, err error, kind manifest.Kind, words ...string) {
 	t.Helper()
-	if err == nil || manifest.KindOf(err) != kind {
-		t.Fatalf("got error %v of kind %q, want %q", err, manifest.KindOf(err), kind)
-	}
-	text := err.Error()
-	for _, w := range words {
-		if !strings.Contains(text, w) {
-			t.Errorf("%q is not in %q", w, text)
-		}
-	}
-	for _, w := range []string{canary, "\n", "<", "X-Amz-Signature", "StringToSign", "RequestID", "https response error"} {
-		if strings.Contains(text, w) {
-			t.Errorf("%q is in %q", w, text)
-		}
-	}
-	if len(text) > 800 {
-		t.Errorf("%d bytes of text: %s", len(text), text)
-	}
+	secrets().WantError(t, err, kind, words...)
 }

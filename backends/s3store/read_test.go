@@ -1,7 +1,6 @@
 package s3store_test
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,16 +16,6 @@ import (
 	"github.com/pinfs/pinfs/backends/s3store"
 	"github.com/pinfs/pinfs/manifest"
 )
-
-func readAll(t *testing.T, s backends.Backend, obj manifest.Object, offset, length int64) (string, error) {
-	t.Helper()
-	body, _, err := s.Open(t.Context(), obj, offset, length)
-	if err != nil {
-		return "", err
-	}
-	data, err := io.ReadAll(body)
-	return string(data), errors.Join(err, body.Close())
-}
 
 // TestWrongAnswers: no byte of an answer that can't be the object is given.
 func TestWrongAnswers(t *testing.T) {
@@ -58,7 +47,7 @@ func TestWrongAnswers(t *testing.T) {
 				_, _ = io.WriteString(w, strings.Repeat("x", 10))
 			}))
 			for _, obj := range []manifest.Object{byETag("e", 10), byVersion("v", "e", 10)} {
-				got, err := readAll(t, s, obj, 2, 3)
+				got, err := backendtest.Read(t.Context(), s, obj, 2, 3)
 				wantError(t, err, c.kind)
 				if got != "" {
 					t.Errorf("%q was given", got)
@@ -107,10 +96,10 @@ func TestStarWithoutSize(t *testing.T) {
 		w.WriteHeader(206)
 		_, _ = io.WriteString(w, "abc")
 	}))
-	if got, err := readAll(t, s, byETag("e", 10), 2, 3); got != "abc" || err != nil {
+	if got, err := backendtest.Read(t.Context(), s, byETag("e", 10), 2, 3); got != "abc" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
-	_, err := readAll(t, s, byETag("e", manifest.SizeUnknown), 2, 3)
+	_, err := backendtest.Read(t.Context(), s, byETag("e", manifest.SizeUnknown), 2, 3)
 	wantError(t, err, manifest.KindCorrupt)
 }
 
@@ -137,13 +126,13 @@ func TestCut(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, body)
 	}))
-	got, err := readAll(t, s, byETag("e", 6), 0, -1)
+	got, err := backendtest.Read(t.Context(), s, byETag("e", 6), 0, -1)
 	wantError(t, err, manifest.KindUnreachable, "broke off 3 bytes before its end")
 	if got != "abc" {
 		t.Errorf("got %q", got)
 	}
 	first = true
-	if got, err := readAll(t, backends.WithRetry(s, fast()), byETag("e", 6), 0, -1); got != "abcdef" || err != nil {
+	if got, err := backendtest.Read(t.Context(), backends.WithRetry(s, backendtest.FastRetry()), byETag("e", 6), 0, -1); got != "abcdef" || err != nil {
 		t.Errorf("resumed: %q, %v", got, err)
 	}
 }
@@ -255,9 +244,9 @@ func TestUnpinned(t *testing.T) {
 	obj := manifest.Entry{Ref: "s3://bucket/key", Digest: "s3://bucket/key", Size: 3}.Object()
 	_, err := s.Stat(t.Context(), obj)
 	wantError(t, err, manifest.KindUnsupported)
-	_, err = readAll(t, s, obj, 0, -1)
+	_, err = backendtest.Read(t.Context(), s, obj, 0, -1)
 	wantError(t, err, manifest.KindUnsupported)
-	_, err = readAll(t, s, byETag("e", 3), -1, -1)
+	_, err = backendtest.Read(t.Context(), s, byETag("e", 3), -1, -1)
 	wantError(t, err, manifest.KindInvalid)
 	if n := len(f.Lines()); n != 0 {
 		t.Errorf("%d requests", n)

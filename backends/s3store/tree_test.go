@@ -99,11 +99,11 @@ func TestFolders(t *testing.T) {
 	slices.Sort(keys)
 	for _, noVersions := range []bool{false, true} {
 		f := backendtest.NewScripted(t, bucket{keys, 40, noVersions}.ServeHTTP)
-		infos, err := list(t.Context(), store(t, f), "s3://bucket/dir")
+		infos, err := backendtest.List(t.Context(), store(t, f), "s3://bucket/dir")
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := names(infos)
+		got := backendtest.Names(infos)
 		for i := range got {
 			got[i] = "dir/" + got[i]
 		}
