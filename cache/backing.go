@@ -25,7 +25,8 @@ type Loan struct {
 }
 
 // lending knows the loans of this process, and which files may be lent: those of
-// which every block was checked since the start, since nobody checks them later.
+// which every block was written or checked since the start, since nobody checks them
+// later. What was written is not read back: it was right when it came.
 type lending struct {
 	queue chan target
 
@@ -49,7 +50,8 @@ func newLending() *lending {
 // as soon as the kernel has it. nil when there is none now: not all of obj is here,
 // it lives in the index (64 KiB and less), it was not verified (strict) or is still
 // to be (what nobody knows a checksum of is never, and is lent unless strict), or
-// its blocks were not yet checked in this process; that is begun then. revoked is
+// its blocks were neither written nor yet checked in this process; that is begun
+// then. revoked is
 // called once when the loan ends by itself: from any goroutine, under the cache's
 // locks, so it must not wait or call the cache. Lend asks no source.
 func (c *Cache) Lend(obj manifest.Object, strict bool, revoked func()) (*Loan, *os.File) {
@@ -200,7 +202,7 @@ func (l *Loan) Ready(ctx context.Context) error {
 	return nil
 }
 
-// good tells whether all blocks of k were checked since the start.
+// good tells whether all blocks of k were written or checked since the start.
 func (d *lending) good(k key) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

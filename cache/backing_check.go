@@ -77,14 +77,18 @@ func (c *Cache) scan(o *object) error {
 func (c *Cache) scanned(o *object, gen uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.gen != gen {
-		return
+	if o.gen == gen {
+		c.lending.note(o.key)
 	}
-	d := c.lending
+}
+
+// note remembers that the file of k may be lent as far as its blocks go: this process
+// has seen that what is in it is what was fetched. The object's mu is held.
+func (d *lending) note(k key) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.checked) >= maxChecked {
 		clear(d.checked)
 	}
-	d.checked[o.key] = struct{}{}
+	d.checked[k] = struct{}{}
 }

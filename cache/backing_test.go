@@ -88,7 +88,47 @@ func TestLend(t *testing.T) {
 	}
 }
 
-// What is lent was read from the disk once since the start: damage of before is
+// What was fetched since the start is lent at once and is not read back for it: its
+// blocks were right when they were written. What another process has written is.
+func TestFetchedFileIsLentUnread(t *testing.T) {
+	s, disk := newSource(), &countingFS{}
+	o := options(t.TempDir(), s)
+	o.FS = disk
+	objs := []manifest.Object{s.put(ref(1), content(1, 3<<20+5)), s.putChunked(ref(2), content(2, 2<<20), 1<<20),
+		s.put(ref(3), content(3, 2<<20)), s.putFile(ref(4), content(4, 2<<20))}
+	s.vouch(objs[2].Ref, sumsOf(s.data[objs[2].Ref])) // CRC32C is the cheapest
+	s.vouch(objs[3].Ref, []manifest.Sum{md5Sum(s.data[objs[3].Ref])})
+	c, err := cache.Open(o)
+	noErr(t, err)
+	for _, obj := range objs {
+		noErr(t, c.Warm(t.Context(), obj))
+		l, f := c.Lend(obj, false, never)
+		if l == nil {
+			t.Fatalf("%s is here, and not lent at the first time of asking", obj.Ref)
+		}
+		wantFile(t, f, s.data[obj.Ref])
+		f.Close()
+		l.Close()
+	}
+	if n := disk.bytes.Load(); n != 0 {
+		t.Errorf("%d bytes were read back", n)
+	}
+	noErr(t, c.Close())
+	c = open(t, o)
+	for _, obj := range objs {
+		if l, _ := c.Lend(obj, false, never); l != nil {
+			t.Fatalf("%s was lent, and nobody has looked at its blocks since the start", obj.Ref)
+		}
+		before := disk.bytes.Load()
+		l, _ := borrow(t, c, obj, never)
+		l.Close()
+		if n := disk.bytes.Load() - before; n < obj.Size {
+			t.Errorf("%s: %d of %d bytes were read before it was lent", obj.Ref, n, obj.Size)
+		}
+	}
+}
+
+// What is lent was seen once since the start: damage of before is
 // found, however complete the index says the object is.
 func TestDamagedFileIsNotLent(t *testing.T) {
 	s := newSource()

@@ -203,7 +203,8 @@ func TestReaderDoesNotWaitForTheDisk(t *testing.T) {
 	})
 }
 
-// countingFS counts reads of content, and what passes by the page cache.
+// countingFS counts reads of content, and what passes by the page cache; not those of
+// files that are lent.
 type countingFS struct {
 	cache.HostFS
 	reads, bytes    atomic.Int64
@@ -216,8 +217,8 @@ func (s *countingFS) OpenFile(name string, flag int, perm fs.FileMode) (cache.Fi
 	if err != nil && past {
 		s.refused.Add(1)
 	}
-	if err != nil {
-		return nil, err
+	if err != nil || flag&unix.O_ACCMODE == unix.O_RDONLY {
+		return f, err
 	}
 	return counting{f, s, past}, nil
 }

@@ -27,6 +27,9 @@ type object struct {
 	mu    sync.Mutex
 	flags uint8
 	fresh bool // nothing of it in the index: chunks not held are empty
+	// inherited: some of what is on disk may have been written before o was loaded, so
+	// that nobody here has seen it.
+	inherited bool
 	// volatile: made while the index could not be read, so that nothing of it may
 	// be written; it lives in memory only.
 	volatile   bool
@@ -73,7 +76,7 @@ func (o *object) load() {
 	if !ok || r.size != o.size {
 		return
 	}
-	o.fresh = false
+	o.fresh, o.inherited = false, true
 	o.flags, o.stored = r.flags, r.stored
 	o.used, o.usedPersisted = r.used, r.used
 	if o.Checksums != "" {
@@ -219,7 +222,7 @@ func (o *object) reset(flags uint8) {
 			o.dirty[i] = struct{}{}
 		}
 	}
-	o.fresh, o.stored = true, 0
+	o.fresh, o.inherited, o.stored = true, false, 0
 	o.parts = slices.DeleteFunc(o.parts, func(p *part) bool { return p.loaded.Load() })
 	if o.file != nil {
 		o.stale, o.file = append(o.stale, o.file), nil

@@ -107,6 +107,7 @@ func (ps *pass) settle(ok bool) (wrong bool) {
 	o.used = time.Now().UnixMilli()
 	o.reserved += ps.reserved
 	ps.c.writer.dirty(o)
+	ps.c.completed(o)
 	return false
 }
 

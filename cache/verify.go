@@ -76,9 +76,12 @@ func (c *Cache) wholeSum(ctx context.Context, o *object) (manifest.Sum, error) {
 }
 
 // completed queues o for the background check when all of it is on disk. The
-// queue is short; what finds no place is queued when it is used again. o.mu is
-// held.
+// queue is short; what finds no place is queued when it is used again. Blocks that
+// were all written here need not be read back before they are lent. o.mu is held.
 func (c *Cache) completed(o *object) {
+	if o.stored == o.size && !o.inherited {
+		c.lending.note(o.key)
+	}
 	if o.pieced() && o.stored == o.size {
 		c.verifiedPieces(o)
 		return
