@@ -75,7 +75,7 @@ func (c *Cache) lend(o *object, strict bool, revoked func()) (*Loan, *os.File) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !c.lendable(o, strict) || !c.lending.good(o.key) {
-		c.lending.ask(o)
+		c.askLoan(o)
 		return nil, nil
 	}
 	f := o.lendFile()
@@ -103,7 +103,7 @@ func (c *Cache) Prepare(obj manifest.Object) {
 	defer c.table.release(o)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	c.lending.ask(o)
+	c.askLoan(o)
 }
 
 // Probe gives a file of the kind that Lend gives, whatever the cache holds.

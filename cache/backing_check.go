@@ -1,11 +1,12 @@
 package cache
 
-// ask queues the checks of o, which somebody would like to borrow, if all of it is
+// askLoan queues the checks of o, which somebody would like to borrow, if all of it is
 // on disk. A full queue is no harm: the next open asks again. o.mu is held.
-func (d *lending) ask(o *object) {
+func (c *Cache) askLoan(o *object) {
 	if o.stored < o.size || o.pass != nil || o.volatile {
 		return
 	}
+	d := c.lending
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if _, ok := d.queued[o.key]; ok {
@@ -14,6 +15,7 @@ func (d *lending) ask(o *object) {
 	select {
 	case d.queue <- o.target:
 		d.queued[o.key] = struct{}{}
+		c.n.busy.Add(1)
 	default:
 	}
 }
@@ -28,6 +30,7 @@ func (c *Cache) lender() {
 			c.checkForLoan(tg)
 			c.lending.mu.Lock()
 			delete(c.lending.queued, tg.key)
+			c.n.busy.Add(-1)
 			c.lending.mu.Unlock()
 		}
 	}

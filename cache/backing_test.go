@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"os"
 	"sync/atomic"
@@ -212,4 +213,33 @@ func TestDroppedFileIsRevoked(t *testing.T) {
 	again, f := borrow(t, c, obj, never)
 	defer again.Close()
 	wantFile(t, f, s.data[obj.Ref])
+}
+
+// TestBusy: a cache is at rest when what it fetched is on disk and was checked.
+func TestBusy(t *testing.T) {
+	s := newSource()
+	c := open(t, options(t.TempDir(), s))
+	obj := s.put(ref(1), content(1, 3<<20))
+	s.vouch(obj.Ref, []manifest.Sum{md5Sum(s.data[obj.Ref])})
+	gate := make(chan struct{})
+	s.hook(func(ctx context.Context, _ manifest.Object, _, _ int64) error {
+		select {
+		case <-gate:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}, nil)
+	read := make(chan error)
+	go func() {
+		_, err := c.ReadAt(t.Context(), obj, make([]byte, obj.Size), 0)
+		read <- err
+	}()
+	eventually(t, "a fetch", func() bool { return c.Stats().Busy > 0 })
+	close(gate)
+	noErr(t, <-read)
+	eventually(t, "rest", func() bool { return c.Stats().Busy == 0 })
+	if got := c.Inspect(obj); got.Cached != obj.Size || !got.Verified {
+		t.Errorf("at rest: got %+v, want all of it, verified", got)
+	}
 }

@@ -16,6 +16,7 @@ import (
 func (c *Cache) start(o *object, p *part, buf []byte) {
 	o.parts = append(o.parts, p)
 	c.table.hold(o)
+	c.n.busy.Add(1)
 	c.fetchSoon(fetchJob{o, p, buf})
 }
 
@@ -41,6 +42,7 @@ func (c *Cache) startAhead(o *object, off, n int64, disk bool) bool {
 // fetch runs one part from its request to its place on disk.
 func (c *Cache) fetch(o *object, p *part, buf []byte) {
 	defer c.table.release(o)
+	defer c.n.busy.Add(-1)
 	err := c.request(o, p, buf)
 	if err == nil {
 		err = c.checkPart(o, p)

@@ -18,18 +18,21 @@ type Stats struct {
 	Hits, Misses          int64 // reads
 	HitBytes, MissBytes   int64
 	Requests, RequestsNow int64 // to the source
-	FetchedBytes          int64
-	Failed                int64 // requests
-	Evicted               int64 // objects
-	Damaged               int64 // blocks on disk that failed their check
-	Mismatches            int64 // objects that were not what is recorded
-	Unkept                int64 // parts fetched and not kept, for want of room or memory
-	Prefetched            int64 // of Requests: begun by Prefetch
-	Memory, MemoryPeak    int64 // of buffers
-	MemoryLimit           int64
-	DiskErrors, DiskFull  int64
-	IndexErrors           int64
-	Bypassed              bool // reads go through to the source
+	// Busy is how many parts are being fetched or written, and how many objects are being
+	// checked: at 0 all that is complete is on disk, and verified if it can be.
+	Busy                 int64
+	FetchedBytes         int64
+	Failed               int64 // requests
+	Evicted              int64 // objects
+	Damaged              int64 // blocks on disk that failed their check
+	Mismatches           int64 // objects that were not what is recorded
+	Unkept               int64 // parts fetched and not kept, for want of room or memory
+	Prefetched           int64 // of Requests: begun by Prefetch
+	Memory, MemoryPeak   int64 // of buffers
+	MemoryLimit          int64
+	DiskErrors, DiskFull int64
+	IndexErrors          int64
+	Bypassed             bool // reads go through to the source
 }
 
 type counters struct {
@@ -37,7 +40,7 @@ type counters struct {
 	requests, inFlight, aheadNow, arrived atomic.Int64
 	failed, evicted, damaged, mismatches  atomic.Int64
 	unkept, full, indexErrors, indexDisk  atomic.Int64
-	prefetched                            atomic.Int64
+	prefetched, busy                      atomic.Int64
 }
 
 func (n *counters) hit(bytes int) {
@@ -61,7 +64,7 @@ func (c *Cache) Stats() Stats {
 		Requests: c.n.requests.Load(), RequestsNow: c.n.inFlight.Load(), FetchedBytes: c.n.arrived.Load(),
 		Failed: c.n.failed.Load(), Evicted: c.n.evicted.Load(), Damaged: c.n.damaged.Load(),
 		Mismatches: c.n.mismatches.Load(), Unkept: c.n.unkept.Load(), IndexDisk: c.n.indexDisk.Load(),
-		Prefetched: c.n.prefetched.Load(),
+		Prefetched: c.n.prefetched.Load(), Busy: c.n.busy.Load(),
 		DiskErrors: c.health.total.Load(), DiskFull: c.n.full.Load(), IndexErrors: c.n.indexErrors.Load(),
 		Bypassed: c.health.bypassed(), MemoryLimit: c.budget.limit,
 	}

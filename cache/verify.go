@@ -90,9 +90,11 @@ func (c *Cache) completed(o *object) {
 		return
 	}
 	c.table.hold(o)
+	c.n.busy.Add(1)
 	select {
 	case c.toVerify <- o:
 	default:
+		c.n.busy.Add(-1)
 		c.table.release(o)
 	}
 }
@@ -105,6 +107,7 @@ func (c *Cache) verifier() {
 			return
 		case o := <-c.toVerify:
 			_ = c.verify(c.ctx, o, true) // it is noted
+			c.n.busy.Add(-1)
 			c.table.release(o)
 		}
 	}

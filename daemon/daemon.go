@@ -240,7 +240,7 @@ func (d *Daemon) Status() Status {
 		Daemon: &Process{PID: os.Getpid(), Version: d.o.Version, Started: d.started, Uptime: time.Since(d.started).Seconds()},
 		Mounts: d.mountStatus(),
 		Cache: CacheStatus{Dir: d.o.Cache.Dir, Used: stats.Used, Limit: stats.Limit, Objects: stats.Objects,
-			Hits: stats.Hits, Misses: stats.Misses},
+			Hits: stats.Hits, Misses: stats.Misses, Busy: stats.Busy},
 		Backends: d.source.status(),
 		Errors:   d.faults.list(),
 	}

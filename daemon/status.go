@@ -64,6 +64,9 @@ type CacheStatus struct {
 	Objects int64  `json:"objects"`
 	Hits    int64  `json:"hits"`
 	Misses  int64  `json:"misses"`
+	// Busy is how many parts are being fetched or written, and how many objects are being
+	// checked: at 0 what is complete is on disk, and verified if it can be.
+	Busy int64 `json:"busy"`
 }
 
 // BackendStatus is what was asked of the sources of one URI scheme.

@@ -25,9 +25,9 @@ JSON: daemon {pid, version, uptime, started} (null when none runs), mounts [{dir
 ref, open, open_reason, verify, registry, since, detached, requests, reads, fill
 {state, files, total_files, bytes, total_bytes, failed, left_out, last_error} (null
 without --fill), unpinned [{path, ref, since, dir, objects, left_out, error}],
-unpinned_count}], cache {dir, used, limit, objects, hits, misses}, backends [{scheme,
-requests, errors, bytes, limit, in_flight, waiting, throttled, retries, hedged,
-hedge_won}], errors [{path, ref, errno, message, time}], newest first.`,
+unpinned_count}], cache {dir, used, limit, objects, hits, misses, busy}, backends
+[{scheme, requests, errors, bytes, limit, in_flight, waiting, throttled, retries,
+hedged, hedge_won}], errors [{path, ref, errno, message, time}], newest first.`,
 		Action: a.status,
 	}
 }
