@@ -16,7 +16,7 @@ ROOMS = $$($(GO) list ./... | grep -v -E '/(integration|bench)')
 BENCH_FLAGS ?=
 BENCH_CHECK := -size 0.125 -peers=false -budget 10m
 
-.PHONY: help build install demo test unit race lint integration isolated torture fuzz bench bench-check bench-baseline bench-go clean
+.PHONY: help build install demo test unit race lint integration isolated torture fuzz bench bench-check bench-baseline bench-record bench-go clean
 
 help: ## lists the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ bench-baseline: ## records bench/baseline.json, on a machine that has nothing el
 	@$(TOOLS) install bench
 	$(GO) build -o bin/bench ./bench
 	bin/bench $(BENCH_CHECK) -repeat 5 -json bench/baseline.json
+
+bench-record: bench bench-baseline ## bench, and what is committed of it: the figures in docs, the baseline
+	bin/bench -docs docs/performance.md -from bench.json
 
 bench-go: ## Go benchmarks of the rooms
 	$(GO) test -run '^$$' -bench . -benchmem ./manifest/... ./cache ./fusefs ./integration

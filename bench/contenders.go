@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,6 +22,18 @@ type contender struct {
 	version string
 	missing string // why it can't be measured; "" when it can
 	mount   func(ctx context.Context, p *site) error
+}
+
+func (c contender) isPinfs() bool { return c.name == namePinfs || c.name == namePass }
+func (c contender) isPeer() bool  { return c.name == nameRclone || c.name == nameS3FS }
+
+// share is what a contender reads of a set: all, but of many small files a peer reads
+// only the first part, since it may take minutes for them. Their unit is the time of one.
+func (c contender) share(d *dataset) []file {
+	if c.isPeer() && d.size <= smallFile && len(d.files) > perDir {
+		return d.files[:max(len(d.files)/peerFiles, perDir)]
+	}
+	return d.files
 }
 
 // site is one fresh mount of a set.
@@ -101,6 +114,17 @@ func (l *lab) mountPinfs(ctx context.Context, p *site, flags ...string) error {
 func (l *lab) warm(ctx context.Context, p *site, limit time.Duration) error {
 	_, err := output(ctx, limit, p.env, l.pinfs, "--quiet", "warm", "bench/"+p.set.name+":v0")
 	return err
+}
+
+// busy tells whether a pinfs has anything under way that no reader waits for.
+func (l *lab) busy(ctx context.Context, p *site) (bool, error) {
+	out, err := output(ctx, pinfsLimit, p.env, l.pinfs, "--json", "status")
+	if err != nil {
+		return false, err
+	}
+	var s struct{ Cache struct{ Busy int64 } }
+	err = json.Unmarshal([]byte(out), &s)
+	return s.Cache.Busy > 0, err
 }
 
 // rclone is mounted as its documentation advises for reading much: the whole VFS

@@ -22,6 +22,9 @@ const (
 	seedPart = 64 << 20 // bytes of one part of an upload
 	seedMany = 8        // files that are written at once
 	perDir   = 100      // files of one directory of a data set
+	// smallFile is the size of a file, bytes, up to which the number of files is what
+	// takes the time.
+	smallFile = 64 << 10
 
 	manifestEntry = 300 // bytes, at most
 )

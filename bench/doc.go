@@ -22,6 +22,8 @@
 //     of the ratios of each repeat, so that a machine whose speed drifts blurs it little.
 //   - The readers are a process of their own (this program, called as "bench reader"):
 //     its CPU is not that of the harness, and it alone has the clock.
+//   - A guard allows what the baseline's own repeats differ by, if that is more than
+//     -worse; a row whose repeats differ by more than half is not guarded.
 //   - The lengths of what is read are checked while the clock runs, the contents once
 //     for each contender and data set in a pass without a clock.
 //   - The processes of a contender are found by a mark in their environment.

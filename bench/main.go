@@ -49,7 +49,7 @@ func parse(args []string) (*flags, error) {
 	set.StringVar(&f.pattern, "rows", ".", "measure the scenarios with a row that matches this `regexp`")
 	set.IntVar(&f.repeat, "repeat", 3, "measure each `n` times")
 	set.Float64Var(&f.scale, "size", 1, "`scale` of files and of their numbers")
-	set.DurationVar(&f.budget, "budget", 20*time.Minute, "begin no other repeat after this `time`; all ends after one and a half")
+	set.DurationVar(&f.budget, "budget", 30*time.Minute, "begin no other repeat after this `time`; all ends after one and a half")
 	set.DurationVar(&f.limit, "limit", 2*time.Minute, "`time` that one contender has for one row")
 	set.BoolVar(&f.peers, "peers", true, "measure the peers too")
 	set.BoolVar(&f.verify, "verify", true, "compare the contents once, without a clock")

@@ -14,8 +14,13 @@ import (
 	"time"
 )
 
-// slowTurn is how long a peer may take for a scenario and be measured again.
-const slowTurn = 30 * time.Second
+const (
+	// slowTurn is how long a peer may take for a scenario and be measured again.
+	slowTurn = 15 * time.Second
+	// peerFiles is one of how many small files a peer reads, from the first on: some
+	// take minutes for all.
+	peerFiles = 5
+)
 
 // options are the flags of a measuring run.
 type options struct {
@@ -114,6 +119,9 @@ func (r *runner) repeats(ctx context.Context, todo []scenario) error {
 	for _, c := range all {
 		r.report.Programs[c.name] = strings.TrimSpace(c.version + " " + c.missing)
 	}
+	if r.peers {
+		r.report.Notes = append(r.report.Notes, fmt.Sprintf("of small files the peers read the first of %d parts", peerFiles))
+	}
 	for i := range r.repeat {
 		for _, s := range todo {
 			if i > 0 && time.Since(r.begin) > r.budget {
@@ -157,7 +165,7 @@ func (r *runner) peerTurn(ctx context.Context, s scenario, c contender, n networ
 	}
 	begin := time.Now()
 	r.turn(ctx, s, c, n, repeat)
-	if took := time.Since(begin); took > slowTurn && (c.name == nameRclone || c.name == nameS3FS) && repeat+1 < r.repeat {
+	if took := time.Since(begin); took > slowTurn && c.isPeer() && repeat+1 < r.repeat {
 		r.slow[key] = true
 		r.report.Notes = append(r.report.Notes, fmt.Sprintf("%s, %s: measured %d times only, since it takes %.0f s", s.name, c.name, repeat+1, took.Seconds()))
 	}
@@ -271,16 +279,32 @@ func (r *runner) prep(ctx context.Context, st stage, c contender, p *site) error
 		switch {
 		case what == prepDrop:
 			err = r.forgetAll(ctx, p)
-		case what == prepWarm && (c.name == namePinfs || c.name == namePass) && r.lab.can.warm:
+		case what == prepRest:
+			err = r.rest(ctx, c, p)
+		case what == prepWarm && c.isPinfs() && r.lab.can.warm:
 			err = r.lab.warm(ctx, p, r.limit)
 		default:
-			_, err = r.read(ctx, job{Kind: "files", Root: p.root, Files: p.set.files, Readers: 1, Block: 1 << 20})
+			_, err = r.read(ctx, job{Kind: "files", Root: p.root, Files: c.share(p.set), Readers: 1, Block: 1 << 20})
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// rest waits until pinfs has nothing under way.
+func (r *runner) rest(ctx context.Context, c contender, p *site) error {
+	if !c.isPinfs() {
+		return nil
+	}
+	var failed error
+	err := until(ctx, r.limit, "be at rest", func() bool {
+		var busy bool
+		busy, failed = r.lab.busy(ctx, p)
+		return !busy || failed != nil
+	})
+	return errors.Join(err, failed)
 }
 
 // forgetAll makes the kernel forget a mount and the cache behind it.
@@ -309,7 +333,7 @@ func (r *runner) check(ctx context.Context, s scenario, c contender, p *site) {
 	ctx, cancel := context.WithTimeout(ctx, r.limit)
 	defer cancel()
 	r.verified[key] = true
-	j := job{Kind: "verify", Root: p.root, Files: p.set.files, Block: 1 << 20}
+	j := job{Kind: "verify", Root: p.root, Files: c.share(p.set), Block: 1 << 20}
 	if c.name == nameBare {
 		j.Kind, j.S3 = "s3-verify", r.lab.place(r.lab.nets[s.net], p.set, 1)
 	}
@@ -341,6 +365,9 @@ func (r *runner) timed(ctx context.Context, s scenario, st stage, c contender, p
 	}
 	j := s.job(p.set, st.kind, r.scale)
 	j.Root = p.root
+	if st.kind == "files" {
+		j.Files = c.share(p.set)
+	}
 	return r.read(ctx, j)
 }
 

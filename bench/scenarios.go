@@ -28,6 +28,7 @@ const (
 	prepDrop = "drop" // the kernel's caches
 	prepFill = "fill" // read everything once
 	prepWarm = "warm" // the same by the contender's own command, if it has one
+	prepRest = "rest" // wait until pinfs has written and checked what it fetched
 )
 
 // kinds of stages that are commands of pinfs instead of a reader
@@ -84,7 +85,11 @@ func files(name, ref string, prep ...string) stage {
 }
 
 func large() []scenario {
-	stages := []stage{files("cold", nameBare), files("again", nameDisk), files("dropped", nameDisk, prepDrop)}
+	// In the kernel's cache: of what was fetched that is the mount's, but with passthrough
+	// it is that of the cache's file, which is written past it. So the contents are read
+	// once more before the clock runs, the same way for all.
+	again := files("again", nameDisk, prepRest, prepFill)
+	stages := []stage{files("cold", nameBare), again, files("dropped", nameDisk, prepDrop)}
 	return []scenario{
 		{name: "sequential_read", data: "large", unit: "GB/s", readers: 1, block: fioBlock, parallel: []int{bareMost}, stages: stages},
 		{name: "sequential_read_four_threads", data: "four", unit: "GB/s", readers: 4, block: fioBlock, parallel: []int{bareMost}, stages: stages},
@@ -97,7 +102,7 @@ func large() []scenario {
 func random() []scenario {
 	stages := []stage{
 		{name: "cold", ref: nameBare, kind: "random", bare: "s3-random"},
-		{name: "dropped", ref: nameDisk, kind: "random", prep: []string{prepFill, prepDrop}},
+		{name: "dropped", ref: nameDisk, kind: "random", prep: []string{prepFill, prepRest, prepDrop}},
 	}
 	mapped := []stage{ // in the same mount: to fill it takes longer than all of them
 		{row: "mmap_read/dropped", ref: nameDisk, kind: "mmap", unit: "GB/s", prep: []string{prepDrop}},
