@@ -15,7 +15,7 @@ func pickSum(obj manifest.Object, offered []manifest.Sum) (manifest.Sum, bool) {
 	}
 	for _, alg := range []manifest.SumAlg{manifest.SumCRC32C, manifest.SumCRC64NVME, manifest.SumSHA256, manifest.SumMD5} {
 		for _, sum := range offered {
-			if sum.Alg == alg && len(sum.Value) == alg.New().Size() {
+			if sum.Alg == alg && len(sum.Value) == alg.Size() {
 				return sum, true
 			}
 		}

@@ -29,11 +29,6 @@ type Sum struct {
 	Value []byte
 }
 
-// nvmePolynomial is that of CRC-64/NVME, reflected as hash/crc64 wants it. Check
-// value of "123456789": ae8b14860a799888 (NVM Express NVM Command Set
-// Specification 1.0d, section 5.2.1.3.4).
-const nvmePolynomial = 0x9a6c9329ac4bc9b5
-
 // New gives the hash of the algorithm; nil for one that isn't known.
 func (a SumAlg) New() hash.Hash {
 	switch a {
@@ -44,9 +39,24 @@ func (a SumAlg) New() hash.Hash {
 	case SumCRC32C:
 		return crc32.New(crc32.MakeTable(crc32.Castagnoli))
 	case SumCRC64NVME:
-		return crc64.New(crc64.MakeTable(nvmePolynomial))
+		return newNVMEHash()
 	}
 	return nil
+}
+
+// Size is the length of the algorithm's checksums in bytes; 0 for one that isn't known.
+func (a SumAlg) Size() int {
+	switch a {
+	case SumMD5:
+		return md5.Size
+	case SumSHA256:
+		return sha256.Size
+	case SumCRC32C:
+		return crc32.Size
+	case SumCRC64NVME:
+		return crc64.Size
+	}
+	return 0
 }
 
 // Sum gives the checksum of the content that the manifest itself records, the

@@ -21,9 +21,12 @@ func TestSumAlgorithms(t *testing.T) {
 		if got := hex.EncodeToString(h.Sum(nil)); got != want {
 			t.Errorf("%s: got %s, want %s", alg, got, want)
 		}
+		if alg.Size() != h.Size() {
+			t.Errorf("%s: size %d, want %d", alg, alg.Size(), h.Size())
+		}
 	}
-	if manifest.SumAlg("rot13").New() != nil {
-		t.Error("an unknown algorithm has a hash")
+	if manifest.SumAlg("rot13").New() != nil || manifest.SumAlg("rot13").Size() != 0 {
+		t.Error("an unknown algorithm has a hash or a size")
 	}
 }
 
