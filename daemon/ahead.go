@@ -11,7 +11,8 @@ import (
 
 // ahead fetches files ahead of readers that take them in the order of the manifest:
 // the order of a snapshot's nodes, which is that of the paths within a directory and
-// from one directory to the next of its depth. It is the fusefs.Follower of a mount.
+// from one directory to the next of its depth; and the rest of a version of which
+// much was read in no order. It is the fusefs.Follower of a mount.
 type ahead struct {
 	prefetch func(obj manifest.Object, n int64) cache.Ahead
 
@@ -22,7 +23,8 @@ type ahead struct {
 
 var _ fusefs.Follower = (*ahead)(nil)
 
-// maxOrders bounds the versions that are followed at once, 20 KiB each.
+// maxOrders bounds the versions that are followed at once, 20 KiB each and a bit for
+// each node.
 const maxOrders = 32
 
 func newAhead(prefetch func(manifest.Object, int64) cache.Ahead) *ahead {
@@ -41,6 +43,9 @@ func (a *ahead) Follow(t *fusefs.Tree, index uint32, begins, ends bool) {
 		return
 	}
 	f := o.read(index)
+	if wanted := o.rest.read(index, o.files, f != nil); wanted {
+		o.rest.advance(t.Snapshot, a.prefetch)
+	}
 	if f == nil {
 		return
 	}

@@ -176,16 +176,17 @@ func TestAheadFindsOrders(t *testing.T) {
 	}
 }
 
-// TestAheadLeavesShuffledReadsAlone: of files that nobody reads, few are asked for.
+// TestAheadLeavesShuffledReadsAlone: while a third of the files is read in no order,
+// few are asked for.
 func TestAheadLeavesShuffledReadsAlone(t *testing.T) {
 	for _, n := range []int{60, 100, 1000, 10_000} {
 		t.Run(strconv.Itoa(n), func(t *testing.T) {
 			asked, read := 0, 0
 			base := newCourse(t, 2, n/2, 8<<10)
-			for seed := range uint64(20_000 / n) {
+			for seed := range uint64(60_000 / n) {
 				c := base.again()
-				c.read(rand.New(rand.NewPCG(seed, 1)).Perm(n)...)
-				asked, read = asked+len(c.order), read+n
+				c.read(rand.New(rand.NewPCG(seed, 1)).Perm(n)[:n/3]...)
+				asked, read = asked+len(c.order), read+n/3
 			}
 			if asked*100 > 3*read {
 				t.Errorf("%d files were asked for while %d were read in no order", asked, read)
@@ -203,6 +204,51 @@ func TestAheadLeavesShuffledReadsAlone(t *testing.T) {
 			t.Errorf("%d files of other directories were asked for while %d were read", n, len(read))
 		}
 	})
+}
+
+// TestAheadFetchesTheRest: when much of a version was read in no order, the others are
+// asked for, each once, and not those that are too large to be brought on a guess.
+func TestAheadFetchesTheRest(t *testing.T) {
+	for _, n := range []int{64, 1000, 10_000} {
+		order := rand.New(rand.NewPCG(1, 1)).Perm(n)
+		c := newCourse(t, 2, n/2, 8<<10)
+		c.read(order[:n/2]...)
+		if early := c.early(order[n/2:]); early*100 < 90*(n-n/2) {
+			t.Errorf("%d of the last %d files were asked for before they were read", early, n-n/2)
+		}
+		if len(c.order)*100 > 66*n {
+			t.Errorf("%d questions for %d files", len(c.order), n)
+		}
+	}
+	c := newCourse(t, 1, 20, 8<<10)
+	c.read(18, 3, 11, 0, 15, 6, 13, 1, 9, 19, 4)
+	if n := len(c.order); n > 0 {
+		t.Errorf("%d files of 20 were asked for after 11", n)
+	}
+	c = newCourse(t, 2, 500, 2<<20)
+	c.read(rand.New(rand.NewPCG(1, 1)).Perm(1000)...)
+	if n := len(c.order); n > 30 {
+		t.Errorf("%d files of 2 MiB were asked for", n)
+	}
+}
+
+// TestAheadFetchesTheRestWhenThereIsRoom: what there was no room for is asked for
+// later, and files that are here cost next to nothing.
+func TestAheadFetchesTheRestWhenThereIsRoom(t *testing.T) {
+	order := rand.New(rand.NewPCG(1, 1)).Perm(4000)
+	c := newCourse(t, 2, 2000, 8<<10)
+	c.room = 0
+	c.read(order[:3000]...)
+	c.room = 1 << 30
+	if early := c.early(order[3000:]); early < 900 {
+		t.Errorf("%d of 1000 files were asked for before they were read", early)
+	}
+	c = c.again()
+	c.here = true
+	c.read(order...)
+	if n := len(c.order); n > 300 {
+		t.Errorf("%d questions for 4000 files that are here", n)
+	}
 }
 
 // TestAheadStops: a reader that stops leaves a window behind, a small one if it

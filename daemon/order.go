@@ -13,6 +13,7 @@ type order struct {
 	recent [recentSlots]recentRead
 	asked  [askedSlots]uint32 // files that were asked for, plus one
 	fronts []front
+	rest   rest
 }
 
 type recentRead struct {
