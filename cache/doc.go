@@ -38,8 +38,9 @@
 // # The way of the bytes
 //
 // A fetch fills a page-aligned buffer, on large pages where the host has them;
-// readers are answered from it while it fills, a block of 64 KiB at a time. From the
-// same buffer it goes to disk, past the kernel's page cache (O_DIRECT): memory holds
+// readers are answered from it while it fills, a block of 64 KiB at a time. A View
+// lends a reader the buffer itself, so that FUSE copies from it into the kernel's pages
+// and nothing is copied before. From the same buffer it goes to disk, past the kernel's page cache (O_DIRECT): memory holds
 // the data once, in the kernel's cache of the mount. Where the file system refuses
 // that, and for the last bytes of a file that fill no page, writes are ordinary ones,
 // dropped from the page cache afterwards. Files are exactly as long as their objects.

@@ -98,7 +98,7 @@ func (m *model) all(t *rapid.T) {
 func (m *model) readAt(t *rapid.T, obj manifest.Object, off, n int) {
 	data := m.truth[obj.Ref]
 	buf := make([]byte, n)
-	got, err := m.c.ReadAt(context.Background(), obj, buf, int64(off))
+	got, err := m.get(t, obj, buf, int64(off))
 	if err != nil && err != io.EOF {
 		switch manifest.KindOf(err) {
 		case manifest.KindCorrupt, manifest.KindChanged, manifest.KindGone:
@@ -115,6 +115,16 @@ func (m *model) readAt(t *rapid.T, obj manifest.Object, off, n int) {
 	if wantEOF := off >= len(data) || off+n > len(data); wantEOF != (err == io.EOF) {
 		t.Fatalf("ReadAt(%s, %d, %d) of %d: got %v", obj.Ref, off, n, len(data), err)
 	}
+}
+
+// get reads into buf, by either way.
+func (m *model) get(t *rapid.T, obj manifest.Object, buf []byte, off int64) (int, error) {
+	if !rapid.Bool().Draw(t, "view") {
+		return m.c.ReadAt(context.Background(), obj, buf, off)
+	}
+	v, err := m.c.View(context.Background(), obj, buf, off)
+	defer v.Done()
+	return len(v.Head) + copy(buf[len(v.Head):], v.Tail), err
 }
 
 func (m *model) warm(t *rapid.T) {

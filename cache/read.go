@@ -56,6 +56,11 @@ func (c *Cache) target(ctx context.Context, obj manifest.Object) (target, error)
 }
 
 func (c *Cache) readTarget(ctx context.Context, tg target, p []byte, off int64) (int, error) {
+	return c.readInto(ctx, tg, p, off, nil)
+}
+
+// readInto reads all of p, or an error. v, if it is not nil, may take the end of it.
+func (c *Cache) readInto(ctx context.Context, tg target, p []byte, off int64, v *View) (int, error) {
 	puts := c.puts.of(tg.key)
 	if tg.small() && c.smallHit(tg.key, p, off) {
 		c.n.hit(len(p))
@@ -67,7 +72,11 @@ func (c *Cache) readTarget(ctx context.Context, tg target, p []byte, off int64) 
 	waited := false
 	for n := 0; n < len(p); {
 		step := min(int64(len(p)-n), maxStep)
-		w, err := c.readStep(ctx, o, p[n:n+int(step)], off+int64(n))
+		last := v
+		if n+int(step) < len(p) {
+			last = nil
+		}
+		w, err := c.readStep(ctx, o, p[n:n+int(step)], off+int64(n), last)
 		if err == errHere {
 			if !c.smallHit(tg.key, p, off) {
 				continue // and gone again
@@ -111,14 +120,14 @@ const maxTries = 8
 
 // readStep reads all of p, at most maxStep. waited is false when all of it came
 // from disk.
-func (c *Cache) readStep(ctx context.Context, o *object, p []byte, off int64) (waited bool, err error) {
+func (c *Cache) readStep(ctx context.Context, o *object, p []byte, off int64, v *View) (waited bool, err error) {
 	for try := range maxTries {
 		var st step
 		disk := !c.health.bypassed() && try < maxTries-1
 		if err := c.plan(ctx, o, &st, off, off+int64(len(p)), disk); err != nil {
 			return waited, err
 		}
-		bad, w, err := c.readSegs(ctx, o, &st, p, off)
+		bad, w, err := c.readSegs(ctx, o, &st, p, off, v)
 		waited = waited || w
 		if err != nil || !bad {
 			return waited, err
@@ -129,28 +138,47 @@ func (c *Cache) readStep(ctx context.Context, o *object, p []byte, off int64) (w
 
 // readSegs copies each segment; bad says that one on disk failed and was
 // forgotten, or that its part ended before it came, so that a new plan fetches it.
-func (c *Cache) readSegs(ctx context.Context, o *object, st *step, p []byte, off int64) (bad, waited bool, err error) {
+// The last one stays where it is if v lends it.
+func (c *Cache) readSegs(ctx context.Context, o *object, st *step, p []byte, off int64, v *View) (bad, waited bool, err error) {
 	for i := range st.n {
 		s := &st.segs[i]
 		to := p[s.off-off : s.end-off]
 		switch {
 		case s.part == nil:
 			bad = !c.readDisk(o, st, s, to) || bad
-		case err == nil:
+		case err != nil:
+			c.release(s.part, s.end-s.off)
+		default:
 			waited = waited || !s.part.loaded.Load()
-			if err = s.part.wait(ctx, o.Object, s.end-s.part.off, c.o.StallTimeout, &c.n.arrived); err == nil {
-				s.part.copyTo(to, s.off)
-			} else if err = o.about(err, s); err == nil || s.part.loaded.Load() && errors.Is(err, errDamaged) {
-				err = nil
-				bad = true
+			lender := v
+			if i < st.n-1 || bad {
+				lender = nil // nothing may be waited for while it is lent
 			}
-		}
-		if s.part != nil {
-			c.unref(s.part)
-			c.linger.consumed(s.part, s.end-s.off)
+			var again bool
+			again, err = c.readPart(ctx, o, s, to, lender)
+			bad = bad || again
 		}
 	}
 	return bad, waited, err
+}
+
+// readPart waits for the bytes of s and copies them, or has v lend them. again says
+// that its part ended without them, and that another may have them.
+func (c *Cache) readPart(ctx context.Context, o *object, s *seg, to []byte, v *View) (again bool, err error) {
+	err = s.part.wait(ctx, o.Object, s.end-s.part.off, c.o.StallTimeout, &c.n.arrived)
+	if err == nil && v.lends(s) {
+		v.take(s)
+		return false, nil
+	}
+	defer c.release(s.part, s.end-s.off)
+	if err == nil {
+		s.part.copyTo(to, s.off)
+		return false, nil
+	}
+	if err = o.about(err, s); err == nil || s.part.loaded.Load() && errors.Is(err, errDamaged) {
+		return true, nil
+	}
+	return false, err
 }
 
 // readDisk reads s into p and checks every block that it touches.

@@ -17,12 +17,18 @@ type content struct {
 	reads  *reads
 }
 
-var _ fusefs.Content = content{}
+var (
+	_ fusefs.Content = content{}
+	_ fusefs.Viewer  = content{}
+)
 
 // strictContent serves only what was verified as a whole.
 type strictContent struct{ content }
 
-var _ fusefs.Content = strictContent{}
+var (
+	_ fusefs.Content = strictContent{}
+	_ fusefs.Viewer  = strictContent{}
+)
 
 // ReadAt reads bytes of objects that were verified first.
 func (c strictContent) ReadAt(ctx context.Context, obj manifest.Object, p []byte, off int64) (int, error) {
@@ -33,6 +39,12 @@ func (c strictContent) ReadAt(ctx context.Context, obj manifest.Object, p []byte
 		return 0, err
 	}
 	return c.Cache.ReadVerifiedAt(ctx, obj, p, off)
+}
+
+// View lends nothing: what was verified is compared where nobody else has it.
+func (c strictContent) View(ctx context.Context, obj manifest.Object, p []byte, off int64) (head, tail []byte, done func(), err error) {
+	n, err := c.ReadAt(ctx, obj, p, off)
+	return p[:n], nil, func() {}, err
 }
 
 // contentFor gives what a mount reads.
@@ -62,6 +74,18 @@ func (c content) ReadAt(ctx context.Context, obj manifest.Object, p []byte, off 
 		return 0, err
 	}
 	return c.Cache.ReadAt(ctx, obj, p, off)
+}
+
+// View shows bytes of objects.
+func (c content) View(ctx context.Context, obj manifest.Object, p []byte, off int64) (head, tail []byte, done func(), err error) {
+	c.reads.begin()
+	defer c.reads.end()
+	obj, err = c.resolve(ctx, obj)
+	if err != nil {
+		return nil, nil, func() {}, err
+	}
+	v, err := c.Cache.View(ctx, obj, p, off)
+	return v.Head, v.Tail, v.Done, err
 }
 
 // prefetch has the first n bytes of obj fetched; see cache.Cache.Prefetch.

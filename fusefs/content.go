@@ -23,3 +23,11 @@ type Content interface {
 	// bytes, whether the whole was verified, and the last error, nil if none.
 	Inspect(obj manifest.Object) (cached int64, verified bool, lastErr error)
 }
+
+// Viewer is Content that can answer a read without a copy of what it has in memory.
+type Viewer interface {
+	// View is ReadAt, but for where the bytes are: those of head, which are p's, and
+	// behind them those of tail, which are lent until done is called. done is never
+	// nil and is to be called once.
+	View(ctx context.Context, obj manifest.Object, p []byte, off int64) (head, tail []byte, done func(), err error)
+}

@@ -29,6 +29,7 @@ type fileSystem struct {
 	trees    *treeCache
 	faults   *faults
 	objects  objects
+	viewer   Viewer // nil: the content has none
 	listings listings
 	count    counters
 	opens    *opens    // nil: stateless
@@ -46,6 +47,7 @@ func newFileSystem(o Options) (*fileSystem, error) {
 		return nil, err
 	}
 	f := &fileSystem{RawFileSystem: fuse.NewDefaultRawFileSystem(), o: o, root: node{slot: slot}, started: time.Now()}
+	f.viewer, _ = o.Content.(Viewer)
 	f.base, f.end = context.WithCancel(context.Background())
 	f.faults = &faults{log: o.Logger, onError: o.OnError}
 	f.trees = newTreeCache(f.base, o.MaxIdleTrees, o.NamesTimeout, o.openSlot)

@@ -41,34 +41,45 @@ func (f *fileSystem) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (
 	if err != nil {
 		return nil, f.faults.report(held.path(rec), obj, err)
 	}
-	return fuse.ReadResultData(buf[:got]), fuse.OK
+	return got, fuse.OK
 }
 
 // readFile reads len(p) bytes, or up to the end of the file.
-func (f *fileSystem) readFile(ctx context.Context, held *heldTree, rec snapshot.Node, p []byte, off uint64) (manifest.Object, int, error) {
+func (f *fileSystem) readFile(ctx context.Context, held *heldTree, rec snapshot.Node, p []byte, off uint64) (manifest.Object, *answer, error) {
 	obj, err := f.objects.of(held, rec.Index)
 	if err != nil {
-		return obj, 0, err
+		return obj, nil, err
 	}
 	size := obj.Size
 	if size == manifest.SizeUnknown {
 		if size, err = f.askSize(ctx, obj); err != nil {
-			return obj, 0, err
+			return obj, nil, err
 		}
 	}
 	if off >= uint64(size) {
-		return obj, 0, nil
+		return obj, &answer{}, nil
 	}
 	p = p[:min(uint64(len(p)), uint64(size)-off)]
-	got, err := f.o.Content.ReadAt(ctx, obj, p, int64(off))
-	switch {
-	case got == len(p):
-		return obj, got, nil
-	case err == nil || errors.Is(err, io.EOF):
-		return obj, 0, &manifest.Error{Kind: manifest.KindCorrupt, Op: "read", Ref: obj.Ref, Msg: "the object ends early",
-			Expected: bytesText(size), Found: bytesText(int64(off) + int64(got))}
+	a, err := f.readContent(ctx, obj, p, int64(off))
+	if a.Size() == len(p) {
+		return obj, a, nil
 	}
-	return obj, 0, settle(ctx, err)
+	a.Done()
+	if err == nil || errors.Is(err, io.EOF) {
+		return obj, nil, &manifest.Error{Kind: manifest.KindCorrupt, Op: "read", Ref: obj.Ref, Msg: "the object ends early",
+			Expected: bytesText(size), Found: bytesText(int64(off) + int64(a.Size()))}
+	}
+	return obj, nil, settle(ctx, err)
+}
+
+// readContent fills p, or has the content show what it can.
+func (f *fileSystem) readContent(ctx context.Context, obj manifest.Object, p []byte, off int64) (*answer, error) {
+	if f.viewer == nil {
+		n, err := f.o.Content.ReadAt(ctx, obj, p, off)
+		return &answer{head: p[:n]}, err
+	}
+	head, tail, done, err := f.viewer.View(ctx, obj, p, off)
+	return &answer{head: head, tail: tail, done: done}, err
 }
 
 func bytesText(n int64) string { return strconv.FormatInt(n, 10) + " bytes" }
