@@ -26,6 +26,7 @@ type budget struct {
 	total  int64              // handed out and free
 	inUse  int64
 	highMk int64
+	spare  int64 // the least that was idle since the last trim
 }
 
 const (
@@ -112,6 +113,7 @@ func (b *budget) take(class int64) ([]byte, error) {
 	defer b.mu.Unlock()
 	if buf := b.idle(class); buf != nil {
 		b.inUse += class
+		b.spare = min(b.spare, b.total-b.inUse)
 		return buf, nil
 	}
 	for b.total+class > b.limit && b.dropOne() {
@@ -149,15 +151,18 @@ func (b *budget) dropOne() bool {
 	return false
 }
 
-// trim frees half of the idle buffers; called once a second.
+// trim frees half of the buffers that nobody needed since it was called before; called
+// once a second. To free those of a reader who is about to need them, and to have the
+// kernel clear new ones, costs more than all else that is done with their bytes.
 func (b *budget) trim() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for idle := b.total - b.inUse; idle > 0 && b.total-b.inUse > idle/2; {
+	for least := b.total - b.inUse - (b.spare+1)/2; b.total-b.inUse > least; {
 		if !b.dropOne() {
-			return
+			break
 		}
 	}
+	b.spare = b.total - b.inUse
 }
 
 // close frees every idle buffer.
