@@ -38,7 +38,8 @@ type Cache struct {
 	failures failures
 	recent   recent
 	puts     putCounts
-	latency  latency
+	latency  latency // of small objects
+	pace     pace    // of the others
 	fetchers *fetchers
 	asking   singleflight.Group
 	requests *semaphore.Weighted

@@ -50,8 +50,9 @@
 // read again.
 //
 // A sequential reader has a window fetched ahead of it, eight times what it read in
-// sequence: from 1 MiB to Options.Parallel parts of 8 MiB, smaller ones at the end of
-// the object. Of what is on disk the next 16 MiB are read ahead, in parts too, so that
+// sequence, in parts of up to 8 MiB, smaller ones at the end of the object: as many as
+// fill the link (pace), Options.Parallel at most. A source that is near and quick gets
+// few at once, since each takes memory that the kernel has to clear. Of what is on disk the next 16 MiB are read ahead, in parts too, so that
 // each disk read is a large one. A read at random gets its blocks and no more, until an
 // eighth of a region of 8 MiB is here: the rest of it is then fetched.
 //

@@ -3,6 +3,7 @@ package cache
 import (
 	"hash/crc32"
 	"log/slog"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -11,6 +12,15 @@ import (
 
 // BadgerLog is what badger logs to.
 func BadgerLog(log *slog.Logger) badger.Logger { return &badgerLog{log: log} }
+
+// PartsAhead is how many parts are fetched ahead of one reader of a source that gave
+// the first byte of a range after first, and each MiB of it after mib more.
+func PartsAhead(first, mib time.Duration, most int64) int64 {
+	var p pace
+	p.note(1<<20, first, mib)
+	p.note(1<<20, 2*first, 2*mib) // a slower answer says nothing of the link
+	return p.parts(most)
+}
 
 // Poison writes other bytes into block b of a complete obj, with the CRC32C that
 // they have.

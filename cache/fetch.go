@@ -124,12 +124,14 @@ func (c *Cache) request(o *object, p *part, buf []byte) (err error) {
 
 // receive opens the range of p from from on, and fills the buffer.
 func (c *Cache) receive(w *watch, o *object, p *part, from int64) error {
+	began := time.Now()
 	body, d, err := c.o.Source.Open(w.ctx, o.Object, p.off+from, p.n-from)
 	if err != nil {
 		return err
 	}
 	defer body.Close()
 	w.moved()
+	opened := time.Now()
 	if err := c.described(o, d); err != nil {
 		return err
 	}
@@ -151,6 +153,9 @@ func (c *Cache) receive(w *watch, o *object, p *part, from int64) error {
 		default:
 			return err
 		}
+	}
+	if !o.small() {
+		c.pace.note(p.n-from, opened.Sub(began), time.Since(opened))
 	}
 	return c.atEnd(o.Object, p.n-from, body)
 }

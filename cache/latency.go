@@ -31,3 +31,40 @@ func (l *latency) best() time.Duration {
 	}
 	return time.Duration(now)
 }
+
+// pace is what the source shows of itself while it gives large ranges: how long the
+// first byte takes, and how long a MiB of one range takes behind that.
+type pace struct {
+	first, mib latency
+}
+
+// note takes in a range of n bytes.
+func (p *pace) note(n int64, first, rest time.Duration) {
+	p.first.note(first)
+	if n >= paceFrom {
+		p.mib.note(rest * (1 << 20) / time.Duration(n))
+	}
+}
+
+const (
+	// paceFrom is the least range that tells of the rate.
+	paceFrom = 1 << 20
+	// partsLeast, partsPer and rateWanted say how many parts ahead of one reader fill
+	// the link: some in any case, more for each millisecond in which no byte comes, and
+	// no fewer than make up rateWanted (bytes a second) of what one brings at its best.
+	partsLeast = 4
+	partsPer   = time.Millisecond
+	rateWanted = 2 << 30
+)
+
+// parts is how many parts, most at most, are to be under way for one reader. More
+// than fill the link only take memory, which the kernel has to clear and the caches
+// of the processor do not hold.
+func (p *pace) parts(most int64) int64 {
+	first := p.first.best()
+	if first == 0 {
+		return most // nothing is known yet
+	}
+	byRate := int64(p.mib.best() * (rateWanted >> 20) / time.Second)
+	return min(most, max(partsLeast+int64(first/partsPer), byRate))
+}

@@ -47,7 +47,7 @@ type Options struct {
 	// MemoryBytes bounds the buffers of fetches, default 256 MiB, at least 8 MiB.
 	MemoryBytes int64
 	// Parallel is how many parts of up to 8 MiB are fetched ahead of one
-	// sequential reader, default 16.
+	// sequential reader at most, default 16; fewer from a source that is near.
 	Parallel int
 	// Requests bounds the requests in flight over all objects, default 128.
 	Requests int

@@ -209,7 +209,7 @@ func (c *Cache) nextMissing(o *object, b, limit int64, disk bool) int64 {
 }
 
 // maxWindow is how far ahead of one reader is fetched.
-func (c *Cache) maxWindow() int64 { return int64(c.o.Parallel) * c.maxPart }
+func (c *Cache) maxWindow() int64 { return c.pace.parts(int64(c.o.Parallel)) * c.maxPart }
 
 // passGate makes sure that a gated object was verified as a whole. Readers of
 // any object wait for a pass that is under way.

@@ -46,7 +46,7 @@ func (s *streams) touch(off, n, maxWindow int64) *stream {
 	if off != 0 {
 		return nil
 	}
-	st.window = firstWindow
+	st.window = min(windowGrowth*n, maxWindow)
 	return st
 }
 
@@ -67,8 +67,13 @@ func (st *stream) advance(off, n, maxWindow int64) {
 }
 
 // demand is the size of the part that the reader waits for: small at first, so that
-// it comes soon.
+// it comes soon and who wants no more than the first bytes gets little more. The
+// kernel asks for 16 KiB when its reader wants a few bytes, and for 512 KiB or 1 MiB
+// when it wants much.
 func (st *stream) demand(maxPart int64) int64 {
+	if st.window < firstWindow {
+		return st.window / 2
+	}
 	return min(max(st.window/8, firstWindow), maxPart)
 }
 

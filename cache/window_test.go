@@ -3,6 +3,7 @@ package cache_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/pinfs/pinfs/cache"
 	"github.com/pinfs/pinfs/manifest"
@@ -22,6 +23,7 @@ func TestWindowFillsTheLink(t *testing.T) {
 	gate := make(chan struct{})
 	s.hook(func(ctx context.Context, _ manifest.Object, off, _ int64) error {
 		if off < 16*mib {
+			time.Sleep(20 * time.Millisecond) // a source that is far away
 			return nil
 		}
 		select {
@@ -59,18 +61,43 @@ func TestWindowFillsTheLink(t *testing.T) {
 	}
 }
 
+// TestWindowHidesTheLatency: near sources get few requests at once.
+func TestWindowHidesTheLatency(t *testing.T) {
+	const fast = 300 * time.Microsecond // for a MiB: 3.3 GiB/s
+	for _, test := range []struct {
+		first, mib  time.Duration
+		least, most int64
+	}{
+		{time.Millisecond, fast, 4, 6},
+		{5 * time.Millisecond, fast, 8, 10},
+		{20 * time.Millisecond, fast, 16, 16},
+		{time.Millisecond, 10 * time.Millisecond, 16, 16}, // 100 MiB/s for each request
+		{time.Millisecond, 4 * time.Millisecond, 7, 9},
+	} {
+		if got := cache.PartsAhead(test.first, test.mib, 16); got < test.least || got > test.most {
+			t.Errorf("first byte after %v, a MiB in %v: got %d parts, want %d to %d", test.first, test.mib, got, test.least, test.most)
+		}
+	}
+	if got := cache.PartsAhead(0, 0, 16); got > 6 {
+		t.Errorf("a source without any latency: got %d parts", got)
+	}
+}
+
 // TestFirstByteIsOneSmallRequest: nothing goes before the bytes, and they are not
 // waited for beyond what was asked.
 func TestFirstByteIsOneSmallRequest(t *testing.T) {
 	s := newSource()
 	c := open(t, options(t.TempDir(), s))
-	obj := s.put(ref(1), content(1, 64<<20))
-	if _, err := c.ReadAt(t.Context(), obj, make([]byte, 128<<10), 0); err != nil {
-		t.Fatal(err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if first := s.requests[0]; first.offset != 0 || first.len > 1<<20 || s.stats != 0 {
-		t.Errorf("first request: got %d bytes at %d after %d questions, want at most 1 MiB at once", first.len, first.offset, s.stats)
+	for i, step := range []struct{ read, most int64 }{{16 << 10, 64 << 10}, {128 << 10, 1 << 20}} {
+		obj := s.put(ref(i), content(1, 64<<20))
+		s.forget()
+		if _, err := c.ReadAt(t.Context(), obj, make([]byte, step.read), 0); err != nil {
+			t.Fatal(err)
+		}
+		s.mu.Lock()
+		if first := s.requests[0]; first.offset != 0 || first.len > step.most || len(s.requests) > 1 || s.stats != 0 {
+			t.Errorf("requests for the first %d bytes: got %v after %d questions, want one of at most %d", step.read, s.requests, s.stats, step.most)
+		}
+		s.mu.Unlock()
 	}
 }
