@@ -67,12 +67,15 @@ func cpuOf(pid int) float64 {
 	}
 	_, rest, _ := strings.Cut(string(data), ") ") // the name may have blanks
 	fields := strings.Fields(rest)
-	if len(fields) < 13 {
+	if len(fields) < 15 {
 		return 0
 	}
-	user, _ := strconv.ParseFloat(fields[11], 64)
-	system, _ := strconv.ParseFloat(fields[12], 64)
-	return (user + system) / ticks
+	used := 0.0
+	for _, field := range fields[11:15] { // utime, stime, and those of the children
+		n, _ := strconv.ParseFloat(field, 64)
+		used += n
+	}
+	return used / ticks
 }
 
 func statusKiB(pid int, name string) int64 {
