@@ -23,6 +23,7 @@ type job struct {
 	Block   int      `json:"block"`   // bytes of one read
 	Ops     int      `json:"ops"`     // random reads in all
 	Shuffle bool     `json:"shuffle"` // the order of the files
+	Least   float64  `json:"least"`   // seconds: done again and again, as a whole, for so long
 	Seed    uint64   `json:"seed"`
 	S3      *s3Place `json:"s3,omitempty"` // instead of Root: the bare client
 }
@@ -116,6 +117,18 @@ func runReader(ctx context.Context, in io.Reader, out io.Writer) error {
 	t.out.P50, t.out.P99 = quantile(t.times, 0.5), quantile(t.times, 0.99)
 	t.out.RSS = statusKiB(os.Getpid(), "VmHWM:") << 10 // getrusage's has that of who forked
 	return json.NewEncoder(out).Encode(t.out)
+}
+
+// passes does something once, and again until it took as long as the job wants.
+func passes(ctx context.Context, j job, once func() error) error {
+	for begin := time.Now(); ; {
+		if err := once(); err != nil {
+			return err
+		}
+		if time.Since(begin).Seconds() >= j.Least || ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
 }
 
 // ownCPU is what this process has used so far, in seconds.

@@ -16,15 +16,17 @@ import (
 
 // readFiles reads whole files; each reader has every Readers-th one.
 func readFiles(ctx context.Context, j job, t *tally) error {
-	apart(j.Readers, func(r int) {
-		buf := make([]byte, j.Block)
-		for i := r; i < len(j.Files) && ctx.Err() == nil; i += max(j.Readers, 1) {
-			start := time.Now()
-			n, err := readWhole(filepath.Join(j.Root, j.Files[i].Path), j.Files[i].Size, buf, nil)
-			t.op(start, n, err)
-		}
+	return passes(ctx, j, func() error {
+		apart(j.Readers, func(r int) {
+			buf := make([]byte, j.Block)
+			for i := r; i < len(j.Files) && ctx.Err() == nil; i += max(j.Readers, 1) {
+				start := time.Now()
+				n, err := readWhole(filepath.Join(j.Root, j.Files[i].Path), j.Files[i].Size, buf, nil)
+				t.op(start, n, err)
+			}
+		})
+		return ctx.Err()
 	})
-	return ctx.Err()
 }
 
 // readWhole reads a file as cp does, and gives each piece to seen.

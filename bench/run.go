@@ -365,6 +365,9 @@ func (r *runner) timed(ctx context.Context, s scenario, st stage, c contender, p
 	}
 	j := s.job(p.set, st.kind, r.scale)
 	j.Root = p.root
+	if st.name == stageAgain {
+		j.Least = leastAgain
+	}
 	if st.kind == "files" {
 		j.Files = c.share(p.set)
 	}

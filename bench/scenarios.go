@@ -31,6 +31,9 @@ const (
 	prepRest = "rest" // wait until pinfs has written and checked what it fetched
 )
 
+// stageAgain is the stage in which all is in the kernel's cache.
+const stageAgain = "again"
+
 // kinds of stages that are commands of pinfs instead of a reader
 const (
 	kindWarm  = "warm"
@@ -66,6 +69,9 @@ type scenario struct {
 
 const (
 	kib = 1 << 10
+	// leastAgain is how long, in seconds, what is in the kernel's cache is read again and
+	// again: at small scales once takes some milliseconds.
+	leastAgain = 0.3
 	// fioBlock is that of mountpoint-s3's jobs.
 	fioBlock = 256 * kib
 )
@@ -88,7 +94,7 @@ func large() []scenario {
 	// In the kernel's cache: of what was fetched that is the mount's, but with passthrough
 	// it is that of the cache's file, which is written past it. So the contents are read
 	// once more before the clock runs, the same way for all.
-	again := files("again", nameDisk, prepRest, prepFill)
+	again := files(stageAgain, nameDisk, prepRest, prepFill)
 	stages := []stage{files("cold", nameBare), again, files("dropped", nameDisk, prepDrop)}
 	return []scenario{
 		{name: "sequential_read", data: "large", unit: "GB/s", readers: 1, block: fioBlock, parallel: []int{bareMost}, stages: stages},
@@ -118,11 +124,11 @@ func smallFiles() []scenario {
 	one := scenario{data: "small", unit: "µs/file", readers: 1, block: fioBlock, parallel: []int{16}, skip: []string{namePass}}
 	order, shuffled, warmed, warm := one, one, one, one
 	order.name = "files_8k_in_order"
-	order.stages = []stage{files("cold", nameBare), files("dropped", nameDisk, prepDrop), files("again", nameDisk)}
+	order.stages = []stage{files("cold", nameBare), files("dropped", nameDisk, prepDrop), files(stageAgain, nameDisk)}
 	shuffled.name, shuffled.shuffle, shuffled.readers, shuffled.parallel = "files_8k_shuffled_four_threads", true, 4, []int{4}
 	shuffled.stages = []stage{files("cold", nameBare), files("dropped", nameDisk, prepDrop)}
 	warmed.name = "files_8k_after_warm"
-	warmed.stages = []stage{files("dropped", nameDisk, prepWarm, prepDrop), files("again", nameDisk)}
+	warmed.stages = []stage{files("dropped", nameDisk, prepWarm, prepDrop), files(stageAgain, nameDisk)}
 	warm.name, warm.parallel = "warm_8k", []int{8, 16, 32, 64}
 	warm.skip = []string{nameDisk, namePass, nameRclone, nameS3FS}
 	warm.stages = []stage{{name: "all", ref: nameBare, kind: kindWarm, bare: "s3-files"}}
@@ -131,7 +137,7 @@ func smallFiles() []scenario {
 
 func walks() []scenario {
 	both := func(kind, bare string) []stage {
-		return []stage{{name: "first", ref: nameDisk, kind: kind, bare: bare, prep: []string{prepDrop}}, {name: "again", ref: nameDisk, kind: kind}}
+		return []stage{{name: "first", ref: nameDisk, kind: kind, bare: bare, prep: []string{prepDrop}}, {name: stageAgain, ref: nameDisk, kind: kind}}
 	}
 	ten := scenario{name: "walk_10k_names", data: "small", unit: "µs/entry", parallel: []int{1}, stages: both("names", "s3-walk"), skip: []string{namePass}}
 	hundred := scenario{name: "walk_100k_names", data: "listed", unit: "µs/entry", stages: both("names", ""),
