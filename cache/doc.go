@@ -93,8 +93,9 @@
 //
 // The content of a small object goes into the index from the buffer that it was
 // fetched into, which has room for the seal behind it: no copy. The writer commits what
-// came meanwhile, up to 256 objects, in one transaction; who waits for one of them
-// waits for that commit, and readers for none. Counters say whether anything was put
+// came meanwhile, up to 256 objects, in one transaction. A commit costs as much as some
+// objects, so that it waits up to 4 ms for others unless many came, or half of those
+// who wait for one; readers wait for none. Counters say whether anything was put
 // since somebody looked in vain (putCounts), so that a miss is one look into the index.
 //
 // Prefetch begins fetches that nobody waits for. Of the requests it takes as many as

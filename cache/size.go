@@ -92,6 +92,7 @@ func (c *Cache) askSize(tg target) (int64, error) {
 
 func (w *writer) size(k key, size int64, written chan struct{}) {
 	w.add(writeOp{
+		urgent: true,
 		apply: func(txn *badger.Txn) error {
 			at := sizeKey(k)
 			value := seal(at, binary.BigEndian.AppendUint64(nil, uint64(size)))

@@ -95,6 +95,10 @@ func (c *Cache) fillNext(o *object, at *int64) (*part, error) {
 }
 
 func (c *Cache) ended(ctx context.Context, o *object, p *part) error {
+	if o.small() {
+		c.writer.waiting.Add(1)
+		defer c.writer.waiting.Add(-1)
+	}
 	if err := waitProgress(ctx, o.Object, p.settled, c.o.StallTimeout, c.n.arrived.Load); err != nil {
 		return err
 	}
@@ -153,7 +157,7 @@ func (c *Cache) Keep(ctx context.Context, obj manifest.Object, keep bool) error 
 // change has the writer apply a change, and waits for it.
 func (c *Cache) change(ctx context.Context, tg target, apply func(txn *badger.Txn) error) error {
 	done := make(chan error, 1)
-	c.writer.add(writeOp{apply: apply, done: func(err error) { done <- err }})
+	c.writer.add(writeOp{urgent: true, apply: apply, done: func(err error) { done <- err }})
 	select {
 	case err := <-done:
 		if err != nil {

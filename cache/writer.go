@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -19,8 +20,12 @@ type writer struct {
 	quit chan struct{}
 	done chan struct{}
 
+	// waiting counts those who wait for a small object to be written.
+	waiting atomic.Int64
+
 	mu      sync.Mutex
 	ops     []writeOp
+	urgent  bool // one of ops should not wait for others
 	uses    int
 	stopped bool
 
@@ -31,13 +36,18 @@ type writer struct {
 // writeOp is one change: apply puts it into a transaction (perhaps twice), done
 // is called after the commit, or with its error.
 type writeOp struct {
-	apply func(txn *badger.Txn) error
-	done  func(err error)
+	apply  func(txn *badger.Txn) error
+	done   func(err error)
+	urgent bool // somebody waits for just this one
 }
 
 const (
 	batchOps = 256
 	maxUses  = 4096
+	// A commit costs as much as several changes, so that it waits for gatherOps of
+	// them, or for half of those who wait, but for gatherMax at most.
+	gatherOps = 64
+	gatherMax = 4 * time.Millisecond
 )
 
 func newWriter(c *Cache) *writer {
@@ -56,13 +66,50 @@ func (w *writer) add(op writeOp) {
 	stopped := w.stopped
 	if !stopped {
 		w.ops = append(w.ops, op)
+		w.urgent = w.urgent || op.urgent
 	}
+	wake := len(w.ops) == 1 || w.enough()
 	w.mu.Unlock()
 	if stopped {
 		go op.done(errClosed) // the caller may hold what done locks
 		return
 	}
-	w.kick()
+	if wake {
+		w.kick()
+	}
+}
+
+// enough tells whether there is enough for a commit; w.mu is held.
+func (w *writer) enough() bool {
+	want := int64(gatherOps)
+	if n := w.waiting.Load(); n > 0 {
+		want = min(want, n/2)
+	}
+	return w.urgent || int64(len(w.ops)) >= want
+}
+
+// gather waits until there is enough for a commit, or something else to do.
+func (w *writer) gather() {
+	end := time.NewTimer(gatherMax)
+	defer end.Stop()
+	for w.mayGather() {
+		select {
+		case <-w.wake:
+		case <-end.C:
+			return
+		case <-w.quit:
+			return
+		}
+	}
+}
+
+// mayGather tells whether a commit may wait for more; not when memory or room are
+// wanted.
+func (w *writer) mayGather() bool {
+	w.mu.Lock()
+	wait := len(w.ops) > 0 && !w.enough()
+	w.mu.Unlock()
+	return wait && w.c.budget.waiting.Load() == 0 && w.c.quota.over() <= 0
 }
 
 func (w *writer) take() (ops []writeOp, more bool) {
@@ -70,6 +117,7 @@ func (w *writer) take() (ops []writeOp, more bool) {
 	defer w.mu.Unlock()
 	n := min(len(w.ops), batchOps)
 	ops, w.ops = w.ops[:n:n], w.ops[n:]
+	w.urgent = w.urgent && len(w.ops) > 0
 	return ops, len(w.ops) > 0
 }
 
@@ -82,6 +130,7 @@ func (w *writer) run() {
 			w.drain()
 			return
 		}
+		w.gather()
 		w.drain()
 		w.evict()
 	}
@@ -158,7 +207,7 @@ func (w *writer) dirty(o *object) {
 // its writes race for a field. It says whether there was any.
 func (w *writer) collect(ctx context.Context) bool {
 	found := make(chan bool, 1)
-	w.add(writeOp{apply: func(*badger.Txn) error { return nil }, done: func(err error) {
+	w.add(writeOp{urgent: true, apply: func(*badger.Txn) error { return nil }, done: func(err error) {
 		done := false
 		if err == nil {
 			done, err = w.c.index.collect()
