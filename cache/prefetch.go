@@ -108,3 +108,8 @@ func (c *Cache) aheadMax() int64 {
 	most := int64(c.o.Requests) * 3 / 4
 	return max(1, min(most, aheadLeast+aheadPerMs*int64(c.latency.best()/time.Millisecond)))
 }
+
+// WarmAtOnce is how many calls of Warm for small objects are worth to be under way:
+// what hides the latency of the source as it is now, and as many again that wait to
+// be written together.
+func (c *Cache) WarmAtOnce() int { return 2 * int(c.aheadMax()) }

@@ -44,11 +44,12 @@ type bringing struct {
 	outages *Outages
 	began   time.Time
 	units   *semaphore.Weighted
-	limit   int64        // units in all
-	perUnit int64        // bytes of buffers that a unit stands for
-	todo    []bool       // by node; written by plan alone
-	under   atomic.Int64 // objects
-	evicted int64        // of the cache, when it was looked at last
+	limit   int64         // units in all
+	perUnit int64         // bytes of buffers that a unit stands for
+	todo    []bool        // by node; written by plan alone
+	under   atomic.Int64  // objects
+	brings  chan struct{} // has a token after an object was brought
+	evicted int64         // of the cache, when it was looked at last
 	stop    context.CancelCauseFunc
 	// lane is read-held while an object is brought, and taken by one that needs the
 	// cache for itself.
@@ -76,7 +77,7 @@ func newBringing(d *Daemon, s *snapshot.Snapshot, found *expand.Expander, o brin
 	share := orElse(o.memory, memory*3/4)
 	return &bringing{bringOptions: o, cache: d.cache, content: content{Cache: d.cache, redact: d.o.Redact, found: found}, snap: s,
 		outages: d.o.Outages, began: time.Now(), units: semaphore.NewWeighted(int64(n)), limit: int64(n), perUnit: max(share/int64(n), 1),
-		flights: map[*flight]struct{}{}, result: WarmResult{Ref: o.ref}}
+		brings: make(chan struct{}, 1), flights: map[*flight]struct{}{}, result: WarmResult{Ref: o.ref}}
 }
 
 func orElse[T int | int64 | time.Duration](v, otherwise T) T {
@@ -175,13 +176,13 @@ func (b *bringing) fetchAll(ctx context.Context, start snapshot.Node) error {
 			return err
 		}
 		n := b.weight(obj.Size)
-		if err := b.turn(ctx, n); err != nil {
+		if err := b.turn(ctx, n, obj.Size); err != nil {
 			return err
 		}
 		b.under.Add(1)
 		under.Go(func() {
 			defer b.units.Release(n)
-			defer b.under.Add(-1)
+			defer b.landed()
 			b.one(ctx, index, obj)
 		})
 		return nil
@@ -198,8 +199,12 @@ func (b *bringing) weight(size int64) int64 {
 }
 
 // turn waits until an object of n units may be fetched.
-func (b *bringing) turn(ctx context.Context, n int64) error {
+func (b *bringing) turn(ctx context.Context, n, size int64) error {
 	if err := b.units.Acquire(ctx, n); err != nil {
+		return err
+	}
+	if err := b.pace(ctx, size); err != nil {
+		b.units.Release(n)
 		return err
 	}
 	for b.yields != nil && b.yields() && b.under.Load() > 0 {
@@ -211,6 +216,28 @@ func (b *bringing) turn(ctx context.Context, n int64) error {
 		}
 	}
 	return nil
+}
+
+// pace waits while more small objects would not come sooner, unless somebody chose
+// how many are to be fetched at once.
+func (b *bringing) pace(ctx context.Context, size int64) error {
+	for b.parallel == 0 && size >= 0 && size <= cache.BlockSize && b.under.Load() >= int64(b.cache.WarmAtOnce()) {
+		select {
+		case <-b.brings:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// landed notes the end of an object's way.
+func (b *bringing) landed() {
+	b.under.Add(-1)
+	select {
+	case b.brings <- struct{}{}:
+	default:
+	}
 }
 
 // yieldPause is between two looks at whether somebody waits.

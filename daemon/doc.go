@@ -6,8 +6,8 @@
 //   - Daemon: the cache, the sources and the mounts of one process.
 //   - Adapters: source (backends → cache.Source), content (cache →
 //     fusefs.Content), names (registry → fusefs.Names).
-//   - ahead, order: readers that take files in the order of the manifest, and what is
-//     fetched before they ask.
+//   - ahead, order, rest: readers that take files in the order of the manifest, or most
+//     of them in none, and what is fetched before they ask.
 //   - Unpinned references: each mount has an expand.Expander, whose snapshots are in
 //     CACHE/found. They go with the mount; those of a process that died go when the
 //     next one starts.
@@ -52,7 +52,8 @@
 // in the order of the manifest. An object takes units by its size, so that many
 // small ones or a few large ones are under way, and their buffers stay below three
 // quarters of the memory; a fill has a quarter of requests and memory, and brings one
-// object at a time while a reader waits for a source. A source that gives no answer
+// object at a time while a reader waits for a source. Of small ones a job has no more
+// under way than hide the latency of the source (cache.Cache.WarmAtOnce). A source that gives no answer
 // for 12 s is not asked again by the same job. A job that finds what it brought first
 // evicted stops: the cache holds no more.
 package daemon

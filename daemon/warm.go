@@ -19,7 +19,8 @@ type WarmRequest struct {
 	PathPrefix string `json:"path_prefix,omitempty"`
 	// Keep is KeepAsIs, KeepOn or KeepOff.
 	Keep string `json:"keep,omitempty"`
-	// Parallel is how many small objects are fetched at once; 0 is DefaultWarm.
+	// Parallel is how many small objects are fetched at once; 0: as many as hide the
+	// latency of the source, at most DefaultWarm.
 	Parallel int `json:"parallel,omitempty"`
 	// MaxObjects and Settings are as in MountRequest.
 	MaxObjects int64    `json:"max_objects,omitempty"`
@@ -33,7 +34,8 @@ const (
 	KeepOff  = "unkeep" // ends their exemption, brings nothing
 )
 
-// DefaultWarm is how many small objects a warm job fetches at once.
+// DefaultWarm is how many small objects a warm job fetches at once at most, unless it
+// is told.
 const DefaultWarm = 64
 
 // WarmProgress is how far a warm job is.

@@ -150,6 +150,38 @@ func TestWarmAtOnce(t *testing.T) {
 	}
 }
 
+// TestWarmFollowsTheLatency: of a source that is far more objects are asked for at
+// once than of one that is near, when nobody says how many.
+func TestWarmFollowsTheLatency(t *testing.T) {
+	most := func(latency time.Duration) int64 {
+		s := newStore(t)
+		s.addMany(400)
+		d := s.serve()
+		var now, most atomic.Int64
+		s.mem.SetHook(func(ctx context.Context, _ memstore.Request) memstore.Fault {
+			n := now.Add(1)
+			defer now.Add(-1)
+			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+			}
+			select {
+			case <-time.After(latency):
+			case <-ctx.Done():
+			}
+			return memstore.Fault{}
+		})
+		if got, err := d.Warm(t.Context(), s.warm(), nil); err != nil || got.Files != 400 {
+			t.Errorf("got %+v, error %v", got, err)
+		}
+		return most.Load()
+	}
+	if n := most(50 * time.Microsecond); n > 48 { // a busy machine is taken for a little latency
+		t.Errorf("%d requests at once to a source that is near", n)
+	}
+	if n := most(20 * time.Millisecond); n < 50 || n > daemon.DefaultWarm {
+		t.Errorf("%d requests at once to a source that is 20 ms away, want up to %d", n, daemon.DefaultWarm)
+	}
+}
+
 // TestWarmNamesWhatFails: the others are brought all the same.
 func TestWarmNamesWhatFails(t *testing.T) {
 	s := newStore(t)

@@ -36,7 +36,8 @@ found, error}], failed_count.`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "keep", Usage: "never evict these files"},
 			&cli.BoolFlag{Name: "unkeep", Usage: "let these files be evicted again, fetch nothing"},
-			&cli.IntFlag{Name: "parallel", Aliases: []string{"j"}, Value: daemon.DefaultWarm, Usage: "fetch `N` small files at once"},
+			&cli.IntFlag{Name: "parallel", Aliases: []string{"j"}, Usage: "fetch `N` small files at once",
+				DefaultText: fmt.Sprintf("as many as hide the latency, at most %d", daemon.DefaultWarm)},
 			&cli.StringFlag{Name: "path-prefix", Usage: "only files whose path is, or is below, `PATH`"},
 			maxFoundFlag(),
 		},
@@ -87,7 +88,7 @@ func (a *app) warmRequest(c *cli.Context) (req daemon.WarmRequest, err error) {
 	if req.Keep, err = keepMode(c); err != nil {
 		return req, err
 	}
-	if req.Parallel = c.Int("parallel"); req.Parallel < 1 || req.Parallel > maxRequests {
+	if req.Parallel = c.Int("parallel"); c.IsSet("parallel") && (req.Parallel < 1 || req.Parallel > maxRequests) {
 		return req, usage("warm", "--parallel", "out of range", fmt.Sprintf("1 to %d", maxRequests))
 	}
 	if req.MaxObjects, err = maxFound(c); err != nil {
