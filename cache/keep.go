@@ -49,9 +49,13 @@ func (c *Cache) write(o *object, p *part) bool {
 	}
 	gen := o.gen
 	f, err := o.handle(true)
+	prover := c.prover(o)
 	o.mu.Unlock()
 	if err == nil {
 		_, err = f.WriteAt(p.buf[:p.n], p.off)
+	}
+	if err == nil && prover != nil {
+		_, _ = prover.Write(p.buf[:p.n]) // a hash does not fail
 	}
 	if err != nil {
 		c.noteDisk(err)
@@ -64,6 +68,9 @@ func (c *Cache) write(o *object, p *part) bool {
 		return false
 	}
 	o.added(p.off/BlockSize, p.crc)
+	if prover != nil {
+		o.proof.add(p.off, p.n, prover.Sum64())
+	}
 	if p.verified {
 		o.flags |= flagVerified
 		o.learnStored() // it is the whole

@@ -42,6 +42,7 @@ type object struct {
 	used, usedPersisted int64 // last use, unix ms; persisted 0: never in the index
 	parts               []*part
 	streams             streams
+	proof               proof
 	pass                *pass
 	check               *check
 	file                File
@@ -204,6 +205,7 @@ func (o *object) lost(b int64) {
 		o.remove(p)
 	}
 	ch, i := o.chunkOf(b)
+	o.proof.drop()
 	if ch.has(i) {
 		ch.clear(i)
 		o.stored = max(o.stored-blockLen(o.size, b), 0)
@@ -223,6 +225,7 @@ func (o *object) reset(flags uint8) {
 		}
 	}
 	o.fresh, o.inherited, o.stored = true, false, 0
+	o.proof.drop()
 	o.parts = slices.DeleteFunc(o.parts, func(p *part) bool { return p.loaded.Load() })
 	if o.file != nil {
 		o.stale, o.file = append(o.stale, o.file), nil

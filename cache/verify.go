@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash"
 	"time"
 
 	"github.com/pinfs/pinfs/manifest"
@@ -162,7 +163,7 @@ func (c *Cache) runCheck(ctx context.Context, o *object, gen uint64, polite bool
 		c.mark(o, gen, flagNoSum)
 		return nil
 	}
-	got, err := c.hashStored(ctx, o, want.Alg, polite)
+	got, read, err := c.hashStored(ctx, o, want.Alg, polite)
 	if err != nil {
 		return ignoreDamage(err)
 	}
@@ -171,7 +172,7 @@ func (c *Cache) runCheck(ctx context.Context, o *object, gen uint64, polite bool
 		return err
 	}
 	c.mark(o, gen, flagVerified)
-	if want.Alg != manifest.SumCRC32C { // made of the blocks' own, without reading them
+	if read == o.size {
 		c.scanned(o, gen)
 	}
 	return nil
@@ -199,28 +200,38 @@ func ignoreDamage(err error) error {
 }
 
 // hashStored computes the checksum of what is on disk: from the CRCs of the
-// blocks when that is enough, else by reading it.
-func (c *Cache) hashStored(ctx context.Context, o *object, alg manifest.SumAlg, polite bool) ([]byte, error) {
-	if alg == manifest.SumCRC32C {
-		return crcWhole(o.allCRCs(), o.size), nil
+// blocks or from those of what was written when that is enough, else by reading it;
+// read is how many bytes were.
+func (c *Cache) hashStored(ctx context.Context, o *object, alg manifest.SumAlg, polite bool) (sum []byte, read int64, err error) {
+	switch alg {
+	case manifest.SumCRC32C:
+		return crcWhole(o.allCRCs(), o.size), 0, nil
+	case manifest.SumCRC64NVME:
+		return c.provenSum(ctx, o, polite)
 	}
+	h := alg.New()
+	err = c.hashRange(ctx, o, h, 0, o.size, polite)
+	return h.Sum(nil), o.size, err
+}
+
+// hashRange reads [off, end) from disk into h.
+func (c *Cache) hashRange(ctx context.Context, o *object, h hash.Hash, off, end int64, polite bool) error {
 	buf, err := c.budget.get(ctx, passBuffer)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer c.budget.put(buf)
-	h := alg.New()
-	for off := int64(0); off < o.size; off += passBuffer {
+	for ; off < end; off += passBuffer {
 		if polite {
 			c.giveWay(ctx)
 		}
-		b := buf[:min(passBuffer, o.size-off)]
+		b := buf[:min(passBuffer, end-off)]
 		if err := c.readStored(o, b, off); err != nil {
-			return nil, err
+			return err
 		}
 		h.Write(b)
 	}
-	return h.Sum(nil), ctx.Err()
+	return ctx.Err()
 }
 
 // giveWay lets fetches go first, for a while.

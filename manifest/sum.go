@@ -39,7 +39,7 @@ func (a SumAlg) New() hash.Hash {
 	case SumCRC32C:
 		return crc32.New(crc32.MakeTable(crc32.Castagnoli))
 	case SumCRC64NVME:
-		return newNVMEHash()
+		return newCRC64NVME()
 	}
 	return nil
 }

@@ -1,0 +1,82 @@
+package manifest_test
+
+import (
+	"hash"
+	"hash/crc64"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/pinfs/pinfs/manifest"
+)
+
+// reference is the standard library's way to the same checksum.
+func reference(p []byte) uint64 {
+	return crc64.Checksum(p, crc64.MakeTable(0x9a6c9329ac4bc9b5))
+}
+
+func random(n int) []byte {
+	p := make([]byte, n)
+	rnd := rand.NewChaCha8([32]byte{byte(n)})
+	_, _ = rnd.Read(p)
+	return p
+}
+
+func nvme(p []byte) uint64 {
+	h := manifest.SumCRC64NVME.New().(hash.Hash64)
+	_, _ = h.Write(p)
+	return h.Sum64()
+}
+
+func TestCRC64NVMEOfAnyLength(t *testing.T) {
+	p := random(100_000)
+	for _, n := range []int{0, 1, 7, 8, 9, 4095, 16383, 16384, 16385, 65536, 100_000} {
+		if got, want := nvme(p[:n]), reference(p[:n]); got != want {
+			t.Errorf("%d bytes: %x, want %x", n, got, want)
+		}
+	}
+}
+
+func TestCRC64NVMEInPieces(t *testing.T) {
+	p, rnd := random(200_000), rand.New(rand.NewPCG(1, 2))
+	h := manifest.SumCRC64NVME.New().(hash.Hash64)
+	for at := 0; at < len(p); {
+		n := min(rnd.IntN(40_000), len(p)-at)
+		if got, err := h.Write(p[at : at+n]); got != n || err != nil {
+			t.Fatalf("wrote %d: %v", got, err)
+		}
+		at += n
+	}
+	if got, want := h.Sum64(), reference(p); got != want {
+		t.Errorf("%x, want %x", got, want)
+	}
+	if h.Reset(); h.Sum64() != 0 {
+		t.Errorf("after Reset: %x", h.Sum64())
+	}
+}
+
+func TestJoinCRC64NVME(t *testing.T) {
+	p := random(70_000)
+	for _, n := range []int{0, 1, 4096, 65_535, 70_000} {
+		got := manifest.JoinCRC64NVME(nvme(p[:n]), nvme(p[n:]), int64(len(p)-n))
+		if want := reference(p); got != want {
+			t.Errorf("joined at %d: %x, want %x", n, got, want)
+		}
+	}
+}
+
+func BenchmarkCRC64NVME(b *testing.B) {
+	p := random(1 << 20)
+	h := manifest.SumCRC64NVME.New()
+	b.SetBytes(int64(len(p)))
+	for b.Loop() {
+		_, _ = h.Write(p)
+	}
+}
+
+func BenchmarkCRC64NVMEReference(b *testing.B) {
+	p := random(1 << 20)
+	b.SetBytes(int64(len(p)))
+	for b.Loop() {
+		reference(p)
+	}
+}
