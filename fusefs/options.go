@@ -39,8 +39,9 @@ type Options struct {
 	// NonEmpty allows a mount point with something in it, which is then hidden.
 	NonEmpty bool
 	// ReadAheadKiB is written to the mount's read_ahead_kb where that is allowed
-	// (root). 0 stands for 8192, which hides a latency of some milliseconds from
-	// one sequential reader; negative leaves the kernel's own (128).
+	// (root). 0 stands for 1024, one request: Content reads ahead of sequential
+	// readers itself, and all of it is read around each page fault at random.
+	// Negative leaves the kernel's own (128).
 	ReadAheadKiB int
 
 	// Open says how files are opened; "" is OpenStateless. Mounted.Open tells what
@@ -75,7 +76,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.UID, o.GID = orDefault(o.UID, uint32(os.Getuid())), orDefault(o.GID, uint32(os.Getgid()))
 	o.AllowOther = orDefault(o.AllowOther, os.Geteuid() == 0)
 	if o.ReadAheadKiB == 0 {
-		o.ReadAheadKiB = 8192
+		o.ReadAheadKiB = 1024
 	}
 	if o.ReadTimeout <= 0 {
 		o.ReadTimeout = 5 * time.Minute
