@@ -15,6 +15,11 @@ const (
 	// minHeap is what the heap gets in any case: below it, collecting garbage
 	// would cost more than the memory is worth.
 	minHeap = 96 << 20 // bytes
+	// gcPercent is how much the heap grows between two collections. go-fuse keeps
+	// answers of each size in a pool of its own, for two collections: where the kernel
+	// asks for pieces of any size, at twice the heap each one would begin later
+	// than the one before, and the heap grew by hundreds of MiB.
+	gcPercent = 40
 )
 
 // memoryLimit is the memory that this process may use: what its control groups
@@ -48,9 +53,12 @@ func heapFor(limit, buffers int64) int64 {
 	return max(limit/10*9-buffers, minHeap)
 }
 
-// limitHeap has the garbage collector respect the limit, unless GOMEMLIMIT says
-// something else.
+// limitHeap has the garbage collector respect the limit and collect often, unless
+// GOMEMLIMIT or GOGC say something else.
 func limitHeap(limit, buffers int64, log *slog.Logger) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
