@@ -1,7 +1,7 @@
 package manifest_test
 
 import (
-	"bytes"
+	"hash"
 	"hash/crc64"
 	"math/rand/v2"
 	"testing"
@@ -9,22 +9,57 @@ import (
 	"github.com/pinfs/pinfs/manifest"
 )
 
-// TestCRC64IsTheLibrarys: pieces of any length give what the library computes.
-func TestCRC64IsTheLibrarys(t *testing.T) {
-	rnd := rand.New(rand.NewPCG(1, 2))
-	table := crc64.MakeTable(0x9a6c9329ac4bc9b5)
-	for range 200 {
-		h, want := manifest.SumCRC64NVME.New(), crc64.New(table)
-		for range rnd.IntN(5) {
-			p := make([]byte, rnd.IntN(3000))
-			for i := range p {
-				p[i] = byte(rnd.Uint32())
-			}
-			_, _ = h.Write(p) // a hash never fails
-			_, _ = want.Write(p)
+// reference is the standard library's way to the same checksum.
+func reference(p []byte) uint64 {
+	return crc64.Checksum(p, crc64.MakeTable(0x9a6c9329ac4bc9b5))
+}
+
+func random(n int) []byte {
+	p := make([]byte, n)
+	rnd := rand.NewChaCha8([32]byte{byte(n)})
+	_, _ = rnd.Read(p)
+	return p
+}
+
+func nvme(p []byte) uint64 {
+	h := manifest.SumCRC64NVME.New().(hash.Hash64)
+	_, _ = h.Write(p)
+	return h.Sum64()
+}
+
+func TestCRC64NVMEOfAnyLength(t *testing.T) {
+	p := random(100_000)
+	for _, n := range []int{0, 1, 7, 8, 9, 4095, 16383, 16384, 16385, 65536, 100_000} {
+		if got, want := nvme(p[:n]), reference(p[:n]); got != want {
+			t.Errorf("%d bytes: %x, want %x", n, got, want)
 		}
-		if got, want := h.Sum([]byte{1}), want.Sum([]byte{1}); !bytes.Equal(got, want) {
-			t.Fatalf("got %x, want %x", got, want)
+	}
+}
+
+func TestCRC64NVMEInPieces(t *testing.T) {
+	p, rnd := random(200_000), rand.New(rand.NewPCG(1, 2))
+	h := manifest.SumCRC64NVME.New().(hash.Hash64)
+	for at := 0; at < len(p); {
+		n := min(rnd.IntN(40_000), len(p)-at)
+		if got, err := h.Write(p[at : at+n]); got != n || err != nil {
+			t.Fatalf("wrote %d: %v", got, err)
+		}
+		at += n
+	}
+	if got, want := h.Sum64(), reference(p); got != want {
+		t.Errorf("%x, want %x", got, want)
+	}
+	if h.Reset(); h.Sum64() != 0 {
+		t.Errorf("after Reset: %x", h.Sum64())
+	}
+}
+
+func TestJoinCRC64NVME(t *testing.T) {
+	p := random(70_000)
+	for _, n := range []int{0, 1, 4096, 65_535, 70_000} {
+		got := manifest.JoinCRC64NVME(nvme(p[:n]), nvme(p[n:]), int64(len(p)-n))
+		if want := reference(p); got != want {
+			t.Errorf("joined at %d: %x, want %x", n, got, want)
 		}
 	}
 }
