@@ -18,6 +18,7 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	log            *slog.Logger // set once the flags are known
+	ballast        []byte       // kept as long as the process works; see limitHeap
 }
 
 // run does what args say and gives the exit code.

@@ -73,7 +73,7 @@ func (a *app) newDaemon(c *cli.Context) (*daemon.Daemon, error) {
 		return nil, err
 	}
 	slog.SetDefault(a.log) // of libraries
-	limitHeap(memoryLimit(), o.MemoryBytes, a.log)
+	a.ballast = limitHeap(memoryLimit(), o.MemoryBytes, a.log)
 	copies, outages := &blobstore.Finders{}, &daemon.Outages{}
 	b := a.drivers(c, backends.RetryPolicy{OnRetry: outages.Retried}, copies)
 	return daemon.New(daemon.Options{Cache: o, Backend: b, Copies: copies, Outages: outages, Settings: settings(c),

@@ -20,6 +20,10 @@ const (
 	// asks for pieces of any size, at twice the heap each one would begin later
 	// than the one before, and the heap grew by hundreds of MiB.
 	gcPercent = 40
+	// maxBallast is the most of a heap that is never touched, so that it takes no
+	// memory but counts when the heap grows: a collection for each ten MiB of a small
+	// heap would take a tenth of the CPU.
+	maxBallast = 64 << 20 // bytes
 )
 
 // memoryLimit is the memory that this process may use: what its control groups
@@ -53,16 +57,29 @@ func heapFor(limit, buffers int64) int64 {
 	return max(limit/10*9-buffers, minHeap)
 }
 
+// ballastFor gives how much is laid under the heap: little where memory is.
+func ballastFor(limit int64) int64 {
+	if limit == 0 {
+		return maxBallast
+	}
+	return min(limit/32, maxBallast)
+}
+
 // limitHeap has the garbage collector respect the limit and collect often, unless
-// GOMEMLIMIT or GOGC say something else.
-func limitHeap(limit, buffers int64, log *slog.Logger) {
+// GOMEMLIMIT or GOGC say something else. What it gives is to be kept as long as the
+// process works.
+func limitHeap(limit, buffers int64, log *slog.Logger) (ballast []byte) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
+		ballast = make([]byte, ballastFor(limit))
 	}
 	if os.Getenv("GOMEMLIMIT") != "" {
-		return
+		return ballast
 	}
 	heap := heapFor(limit, buffers)
-	debug.SetMemoryLimit(heap)
+	if heap != math.MaxInt64 {
+		debug.SetMemoryLimit(heap + int64(len(ballast)))
+	}
 	log.Debug("memory", "limit", limit, "buffers", buffers, "heap", heap)
+	return ballast
 }

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"math"
+	"os"
+	"runtime"
 	"testing"
 )
 
@@ -22,4 +25,31 @@ func TestMemoryIsShared(t *testing.T) {
 	if memoryLimit() < 64*mib {
 		t.Errorf("this host's memory: got %d bytes", memoryLimit())
 	}
+}
+
+// TestBallastTakesNoMemory: it counts for the heap, and is not resident.
+func TestBallastTakesNoMemory(t *testing.T) {
+	before := resident(t)
+	ballast := make([]byte, ballastFor(0))
+	if grown := resident(t) - before; grown > 8<<20 {
+		t.Errorf("a ballast of %d bytes takes %d", len(ballast), grown)
+	}
+	runtime.KeepAlive(ballast)
+	if got := ballastFor(128 << 20); got != 4<<20 {
+		t.Errorf("of 128 MiB: %d", got)
+	}
+}
+
+// resident is the memory of this process, in bytes.
+func resident(t *testing.T) int64 {
+	t.Helper()
+	data, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var size, pages int64
+	if _, err := fmt.Sscan(string(data), &size, &pages); err != nil {
+		t.Fatal(err)
+	}
+	return pages * int64(os.Getpagesize())
 }
