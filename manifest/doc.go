@@ -1,6 +1,6 @@
 // Package manifest is the vocabulary of pinfs: what a version of an artifact is
 // and the rules for it. It does no I/O of its own, starts no goroutines and
-// imports the standard library only.
+// imports the standard library only, but for a checksum that this computes slowly.
 //
 //   - Entry: one file of a version: path, size, digest, reference, pin.
 //   - Object: what a reference and its pin name together; immutable.
