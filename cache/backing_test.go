@@ -223,12 +223,7 @@ func TestBusy(t *testing.T) {
 	s.vouch(obj.Ref, []manifest.Sum{md5Sum(s.data[obj.Ref])})
 	gate := make(chan struct{})
 	s.hook(func(ctx context.Context, _ manifest.Object, _, _ int64) error {
-		select {
-		case <-gate:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		return opened(ctx, gate)
 	}, nil)
 	read := make(chan error)
 	go func() {

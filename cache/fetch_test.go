@@ -52,12 +52,7 @@ func TestReaderLeavesTheFetch(t *testing.T) {
 	gate, begun := make(chan struct{}), make(chan struct{})
 	s.hook(func(ctx context.Context, _ manifest.Object, _, _ int64) error {
 		close(begun)
-		select {
-		case <-gate:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		return opened(ctx, gate)
 	}, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-begun; cancel() }()

@@ -227,6 +227,16 @@ func readErr(tb testing.TB, c *cache.Cache, obj manifest.Object, kind manifest.K
 	return err
 }
 
+// opened waits until a gate is closed, which lets an answer through.
+func opened(ctx context.Context, gate <-chan struct{}) error {
+	select {
+	case <-gate:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // eventually waits for ok.
 func eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()

@@ -36,41 +36,13 @@ func checkBytes(obj manifest.Object, want manifest.Sum, data []byte) error {
 // x^(8·len(B)) modulo the polynomial, plus that of B.
 func crcWhole(crcs []uint32, size int64) []byte {
 	var whole uint32
-	full := xPow(8 * BlockSize)
+	full := manifest.PowerCRC[uint32](crc32.Castagnoli, 8*BlockSize)
 	for i, crc := range crcs {
 		shift := full
 		if n := blockLen(size, int64(i)); n != BlockSize {
-			shift = xPow(8 * n)
+			shift = manifest.PowerCRC[uint32](crc32.Castagnoli, 8*n)
 		}
-		whole = mulMod(shift, whole) ^ crc
+		whole = manifest.MulCRC(crc32.Castagnoli, shift, whole) ^ crc
 	}
 	return binary.BigEndian.AppendUint32(nil, whole)
-}
-
-// mulMod multiplies two polynomials modulo Castagnoli's; bits are reflected, so
-// that the highest one is x^0.
-func mulMod(a, b uint32) (p uint32) {
-	for m := uint32(1) << 31; m != 0; m >>= 1 {
-		if a&m != 0 {
-			p ^= b
-		}
-		if b&1 != 0 {
-			b = b>>1 ^ crc32.Castagnoli
-		} else {
-			b >>= 1
-		}
-	}
-	return p
-}
-
-// xPow gives x^n modulo the polynomial, by squaring.
-func xPow(n int64) uint32 {
-	p, x := uint32(1)<<31, uint32(1)<<30
-	for ; n > 0; n >>= 1 {
-		if n&1 != 0 {
-			p = mulMod(p, x)
-		}
-		x = mulMod(x, x)
-	}
-	return p
 }

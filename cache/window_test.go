@@ -26,12 +26,7 @@ func TestWindowFillsTheLink(t *testing.T) {
 			time.Sleep(20 * time.Millisecond) // a source that is far away
 			return nil
 		}
-		select {
-		case <-gate:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		return opened(ctx, gate)
 	}, nil)
 	for _, step := range []struct{ read, least, most int64 }{
 		{128 << 10, mib, 2 * mib},
