@@ -82,9 +82,10 @@
 // here, and ReadVerifiedAt serves any piece of it. An object that lost its digests
 // on the way is refused.
 //
-// The check of the whole by CRC-64/NVME (S3's own) reads nothing back: parts are hashed
-// when they are written (proof.go), and the source is asked for its checksum when 8 MiB
-// are here. What another process wrote, and all of it after damage, is read from disk.
+// The check of the whole by a CRC reads nothing back: CRC32C is joined from those of the
+// blocks; for CRC-64/NVME and CRC-32 parts are hashed when they are written (proof.go),
+// and the source is asked for its checksum when 8 MiB are here. What another process
+// wrote, and all of it after damage, is read from disk.
 //
 // What the manifest records of the whole goes above what the source says. Checksums
 // are no part of an object's key: they are taken from whoever brings them first.

@@ -69,7 +69,7 @@ func (c *Cache) write(o *object, p *part) bool {
 	}
 	o.added(p.off/BlockSize, p.crc)
 	if prover != nil {
-		o.proof.add(p.off, p.n, prover.Sum64())
+		o.proof.add(p.off, p.n, prover)
 	}
 	if p.verified {
 		o.flags |= flagVerified

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"encoding/binary"
 	"hash"
 	"slices"
 
@@ -10,12 +9,14 @@ import (
 )
 
 // proof is what was hashed of an object on its way to the disk, so that the check of
-// the whole need not read it back: the CRC-64s of runs, which can be joined. It is of
+// the whole need not read it back: the CRCs of runs, which can be joined. It is of
 // the bytes whose CRC32Cs the tables have; when one of these is in doubt, all of it
 // is dropped, and the check reads the disk.
 type proof struct {
-	runs []run // by offset; none touches another
-	asks bool  // the source was asked which checksum it has
+	alg    manifest.SumAlg
+	joiner manifest.Joiner
+	runs   []run // by offset; none touches another
+	asks   bool  // the source was asked which checksum it has
 }
 
 // run is n bytes from off on and their CRC.
@@ -32,21 +33,35 @@ const (
 	proveFrom = 8 << 20
 )
 
-// add notes that n bytes from off on went to the disk.
-func (pf *proof) add(off, n int64, crc uint64) {
+// prover hashes what is about to be written.
+type prover struct {
+	alg manifest.SumAlg
+	hash.Hash
+}
+
+// add notes that what pr hashed, n bytes from off on, went to the disk. Runs of another
+// algorithm are of no use any more: what the whole is checked against has changed.
+func (pf *proof) add(off, n int64, pr *prover) {
+	if pf.alg != pr.alg {
+		pf.alg, pf.joiner, pf.runs = pr.alg, pr.alg.Joiner(), nil
+	}
+	pf.insert(run{off, n, crcOf(pr)})
+}
+
+func (pf *proof) insert(r run) {
+	off, n := r.off, r.n
 	i, _ := slices.BinarySearchFunc(pf.runs, off, func(r run, off int64) int { return int(min(max(r.off-off, -1), 1)) })
 	if i > 0 && pf.runs[i-1].off+pf.runs[i-1].n > off || i < len(pf.runs) && pf.runs[i].off < off+n {
 		pf.drop() // twice: which of them is there?
 		return
 	}
-	r := run{off, n, crc}
 	if i < len(pf.runs) && pf.runs[i].off == off+n {
-		r = r.join(pf.runs[i])
+		r = pf.join(r, pf.runs[i])
 		pf.runs = slices.Delete(pf.runs, i, i+1)
 	}
 	switch {
 	case i > 0 && pf.runs[i-1].off+pf.runs[i-1].n == off:
-		pf.runs[i-1] = pf.runs[i-1].join(r)
+		pf.runs[i-1] = pf.join(pf.runs[i-1], r)
 	case len(pf.runs) < maxRuns:
 		pf.runs = slices.Insert(pf.runs, i, r)
 	}
@@ -55,13 +70,12 @@ func (pf *proof) add(off, n int64, crc uint64) {
 func (pf *proof) drop() { pf.runs = nil }
 
 // join gives the run of r and next, which follows it.
-func (r run) join(next run) run {
-	return run{r.off, r.n + next.n, manifest.JoinCRC64NVME(r.crc, next.crc, next.n)}
+func (pf *proof) join(r, next run) run {
+	return run{r.off, r.n + next.n, pf.joiner.Join(r.crc, next.crc, next.n)}
 }
 
-// prover hashes what is about to be written of o; nil when nothing would come of it.
-// o.mu is held.
-func (c *Cache) prover(o *object) hash.Hash64 {
+// prover gives what hashes a part of o; nil when nothing would come of it. o.mu is held.
+func (c *Cache) prover(o *object) *prover {
 	if o.has(flagVerified|flagNoSum) || o.gated() || o.pieced() || o.whole() {
 		return nil
 	}
@@ -73,11 +87,10 @@ func (c *Cache) prover(o *object) hash.Hash64 {
 	if !ok {
 		c.askSums(o)
 	}
-	if sum.Alg != manifest.SumCRC64NVME {
-		return nil
+	if sum.Alg == manifest.SumCRC32C || sum.Alg.Joiner() == nil {
+		return nil // the blocks' own CRC32Cs do
 	}
-	h, _ := sum.Alg.New().(hash.Hash64)
-	return h
+	return &prover{sum.Alg, sum.Alg.New()}
 }
 
 // askSums asks the source for checksums, once and before they are needed, when much
@@ -94,25 +107,34 @@ func (c *Cache) askSums(o *object) {
 	})
 }
 
-// provenSum computes the CRC-64 of the whole: what was hashed on its way to the disk
+// provenSum computes the CRC of the whole: what was hashed on its way to the disk
 // is not read again. read is how many bytes were.
-func (c *Cache) provenSum(ctx context.Context, o *object, polite bool) (sum []byte, read int64, err error) {
+func (c *Cache) provenSum(ctx context.Context, o *object, alg manifest.SumAlg, polite bool) (sum []byte, read int64, err error) {
 	o.mu.Lock()
-	runs := slices.Clone(o.proof.runs)
+	runs := o.proof.of(alg)
 	o.mu.Unlock()
+	proof := proof{joiner: alg.Joiner()} // this goroutine's own
 	var all run
 	for _, r := range append(runs, run{off: o.size}) {
 		if r.off > all.n {
-			h, _ := manifest.SumCRC64NVME.New().(hash.Hash64)
+			h := alg.New()
 			if err := c.hashRange(ctx, o, h, all.n, r.off, polite); err != nil {
 				return nil, read, err
 			}
 			read += r.off - all.n
-			all = all.join(run{all.n, r.off - all.n, h.Sum64()})
+			all = proof.join(all, run{all.n, r.off - all.n, crcOf(h)})
 		}
 		if r.n > 0 {
-			all = all.join(r)
+			all = proof.join(all, r)
 		}
 	}
-	return binary.BigEndian.AppendUint64(nil, all.crc), read, nil
+	return crcBytes(alg, all.crc), read, nil
+}
+
+// of gives a copy of the runs if they are alg's.
+func (pf *proof) of(alg manifest.SumAlg) []run {
+	if pf.alg != alg {
+		return nil
+	}
+	return slices.Clone(pf.runs)
 }

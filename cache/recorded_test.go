@@ -18,7 +18,7 @@ func recording(obj manifest.Object, data []byte, alg manifest.SumAlg) manifest.O
 	return obj
 }
 
-var recordable = []manifest.SumAlg{manifest.SumSHA256, manifest.SumMD5, manifest.SumCRC32C, manifest.SumCRC64NVME}
+var recordable = []manifest.SumAlg{manifest.SumSHA256, manifest.SumMD5, manifest.SumCRC32C, manifest.SumCRC64NVME, manifest.SumCRC32}
 
 // TestRecordedChecksums: the whole is checked against what the manifest records,
 // whatever the source says of what it sends.

@@ -203,11 +203,11 @@ func ignoreDamage(err error) error {
 // blocks or from those of what was written when that is enough, else by reading it;
 // read is how many bytes were.
 func (c *Cache) hashStored(ctx context.Context, o *object, alg manifest.SumAlg, polite bool) (sum []byte, read int64, err error) {
-	switch alg {
-	case manifest.SumCRC32C:
+	switch {
+	case alg == manifest.SumCRC32C:
 		return crcWhole(o.allCRCs(), o.size), 0, nil
-	case manifest.SumCRC64NVME:
-		return c.provenSum(ctx, o, polite)
+	case alg.Joiner() != nil:
+		return c.provenSum(ctx, o, alg, polite)
 	}
 	h := alg.New()
 	err = c.hashRange(ctx, o, h, 0, o.size, polite)

@@ -25,6 +25,7 @@ func sumsOf(data []byte) []manifest.Sum {
 		{Alg: manifest.SumSHA256, Value: sha[:]},
 		{Alg: manifest.SumCRC32C, Value: binary.BigEndian.AppendUint32(nil, crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)))},
 		{Alg: manifest.SumCRC64NVME, Value: binary.BigEndian.AppendUint64(nil, crc64.Checksum(data, crc64.MakeTable(0x9a6c9329ac4bc9b5)))},
+		{Alg: manifest.SumCRC32, Value: binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(data))},
 	}
 }
 

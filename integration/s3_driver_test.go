@@ -10,6 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
 	"github.com/pinfs/pinfs/backends"
 	"github.com/pinfs/pinfs/backends/backendtest"
 	"github.com/pinfs/pinfs/backends/s3store"
@@ -195,9 +199,13 @@ func TestS3Sums(t *testing.T) {
 	srv := shared.s3
 	srv.Setenv(t)
 	srv.CreateBucket(t, "sums", true)
-	contents := map[string][]byte{"small": []byte("small"), "parts": bytes.Repeat([]byte("parts"), 1_300_000)}
+	contents := map[string][]byte{"small": []byte("small"), "sdk": bytes.Repeat([]byte("sdk"), 1_000_000), "parts": bytes.Repeat([]byte("parts"), 1_300_000)}
 	srv.Put(t, "sums", "dir/small", contents["small"])
 	srv.PutMultipart(t, "sums", "dir/parts", contents["parts"], 5<<20)
+	if _, err := srv.Client(t).PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("sums"), Key: aws.String("dir/sdk"),
+		Body: bytes.NewReader(contents["sdk"]), ChecksumAlgorithm: types.ChecksumAlgorithmCrc32}); err != nil {
+		t.Fatal(err)
+	}
 	p := servers.StartFaultProxy(t, srv.Endpoint)
 	b := s3Driver(t, s3store.Options{Endpoint: p.Endpoint})
 	for name, i := range listS3(t, b, "s3://sums/dir") {
@@ -214,7 +222,11 @@ func TestS3Sums(t *testing.T) {
 			}
 			algs = append(algs, sum.Alg)
 		}
-		if md5 := slices.Contains(algs, manifest.SumMD5); md5 != (name == "small") || !slices.Contains(algs, manifest.SumCRC64NVME) {
+		crc := manifest.SumCRC64NVME
+		if name == "sdk" {
+			crc = manifest.SumCRC32
+		}
+		if md5 := slices.Contains(algs, manifest.SumMD5); md5 != (name != "parts") || !slices.Contains(algs, crc) {
 			t.Errorf("%s: sums %v, etag %s", name, algs, info.Digest)
 		}
 	}

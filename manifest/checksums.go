@@ -6,7 +6,7 @@ import (
 )
 
 // recordable are the checksums of ExtraChecksums, the strongest first.
-var recordable = [...]SumAlg{SumSHA256, SumMD5, SumCRC64NVME, SumCRC32C}
+var recordable = [...]SumAlg{SumSHA256, SumMD5, SumCRC64NVME, SumCRC32C, SumCRC32}
 
 // checksums gives e's recorded checksums as Object.Checksums has them; what is
 // none of a known algorithm and length is left out.
@@ -18,7 +18,7 @@ func (e Entry) checksums() string {
 	var parts []string
 	for _, alg := range recordable {
 		text, _ := recorded[string(alg)].(string)
-		if raw, err := hex.DecodeString(text); err == nil && len(raw) == alg.New().Size() {
+		if raw, err := hex.DecodeString(text); err == nil && len(raw) == alg.Size() {
 			parts = append(parts, string(alg)+":"+strings.ToLower(text))
 		}
 	}

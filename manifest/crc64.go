@@ -13,8 +13,3 @@ const nvmePolynomial = crc64nvme.NVME
 // newCRC64NVME computes it by the processor's carry-less multiplication: ten times as
 // fast as by tables.
 func newCRC64NVME() hash.Hash { return crc64nvme.New() }
-
-// JoinCRC64NVME gives the CRC of a followed by b, which has n bytes, from their CRCs.
-func JoinCRC64NVME(a, b uint64, n int64) uint64 {
-	return MulCRC(nvmePolynomial, PowerCRC[uint64](nvmePolynomial, 8*n), a) ^ b
-}

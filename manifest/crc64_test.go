@@ -54,20 +54,10 @@ func TestCRC64NVMEInPieces(t *testing.T) {
 	}
 }
 
-func TestJoinCRC64NVME(t *testing.T) {
-	p := random(70_000)
-	for _, n := range []int{0, 1, 4096, 65_535, 70_000} {
-		got := manifest.JoinCRC64NVME(nvme(p[:n]), nvme(p[n:]), int64(len(p)-n))
-		if want := reference(p); got != want {
-			t.Errorf("joined at %d: %x, want %x", n, got, want)
-		}
-	}
-}
-
 // BenchmarkSum is what a small object costs to check.
 func BenchmarkSum(b *testing.B) {
 	data := make([]byte, 8<<10)
-	for _, alg := range []manifest.SumAlg{manifest.SumCRC32C, manifest.SumCRC64NVME, manifest.SumMD5} {
+	for _, alg := range []manifest.SumAlg{manifest.SumCRC32, manifest.SumCRC32C, manifest.SumCRC64NVME, manifest.SumMD5} {
 		b.Run(string(alg), func(b *testing.B) {
 			b.SetBytes(int64(len(data)))
 			b.ReportAllocs()

@@ -17,6 +17,7 @@ type SumAlg string
 // The algorithms that sources offer.
 const (
 	SumMD5       SumAlg = "md5"
+	SumCRC32     SumAlg = "crc32" // IEEE 802.3's, as in gzip
 	SumCRC32C    SumAlg = "crc32c"
 	SumCRC64NVME SumAlg = "crc64nvme"
 	SumSHA256    SumAlg = "sha256"
@@ -36,6 +37,8 @@ func (a SumAlg) New() hash.Hash {
 		return md5.New()
 	case SumSHA256:
 		return sha256.New()
+	case SumCRC32:
+		return crc32.NewIEEE()
 	case SumCRC32C:
 		return crc32.New(crc32.MakeTable(crc32.Castagnoli))
 	case SumCRC64NVME:
@@ -51,7 +54,7 @@ func (a SumAlg) Size() int {
 		return md5.Size
 	case SumSHA256:
 		return sha256.Size
-	case SumCRC32C:
+	case SumCRC32, SumCRC32C:
 		return crc32.Size
 	case SumCRC64NVME:
 		return crc64.Size

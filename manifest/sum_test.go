@@ -12,6 +12,7 @@ import (
 func TestSumAlgorithms(t *testing.T) {
 	for alg, want := range map[manifest.SumAlg]string{
 		manifest.SumMD5:       "25f9e794323b453885f5181f1b624d0b",
+		manifest.SumCRC32:     "cbf43926",
 		manifest.SumCRC32C:    "e3069283",
 		manifest.SumCRC64NVME: "ae8b14860a799888",
 		manifest.SumSHA256:    "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225",

@@ -152,9 +152,13 @@ func TestSums(t *testing.T) {
 		"parts":          {map[string]string{"ETag": `"` + md5 + `-2"`}, nil},
 		"full CRC": {map[string]string{"ETag": `"` + md5 + `-2"`, "X-Amz-Checksum-Crc64nvme": "AAAAAAAAAAE=", "X-Amz-Checksum-Crc32c": "AAAAAQ==",
 			"X-Amz-Checksum-Type": "FULL_OBJECT"}, []manifest.SumAlg{"crc64nvme", "crc32c"}},
-		"composite CRC":            {map[string]string{"ETag": `"` + md5 + `-2"`, "X-Amz-Checksum-Crc32c": "AAAAAQ==", "X-Amz-Checksum-Type": "COMPOSITE"}, nil},
-		"composite CRC, not typed": {map[string]string{"ETag": `"` + md5 + `-2"`, "X-Amz-Checksum-Crc32c": "AAAAAQ==-2"}, nil},
-		"junk":                     {map[string]string{"ETag": `"zzzz50983cd24fb0d6963f7d28e17f72"`, "X-Amz-Checksum-Sha256": "AAAA"}, nil},
+		"what SDKs send": {map[string]string{"ETag": `"` + md5 + `"`, "X-Amz-Checksum-Crc32": "AAAAAQ==", "X-Amz-Checksum-Type": "FULL_OBJECT"},
+			[]manifest.SumAlg{"crc32", "md5"}},
+		"CRC32 of parts":            {map[string]string{"ETag": `"` + md5 + `-2"`, "X-Amz-Checksum-Crc32": "AAAAAQ==", "X-Amz-Checksum-Type": "COMPOSITE"}, nil},
+		"CRC32 of parts, not typed": {map[string]string{"ETag": `"` + md5 + `-2"`, "X-Amz-Checksum-Crc32": "AAAAAQ==-2"}, nil},
+		"composite CRC":             {map[string]string{"ETag": `"` + md5 + `-2"`, "X-Amz-Checksum-Crc32c": "AAAAAQ==", "X-Amz-Checksum-Type": "COMPOSITE"}, nil},
+		"composite CRC, not typed":  {map[string]string{"ETag": `"` + md5 + `-2"`, "X-Amz-Checksum-Crc32c": "AAAAAQ==-2"}, nil},
+		"junk":                      {map[string]string{"ETag": `"zzzz50983cd24fb0d6963f7d28e17f72"`, "X-Amz-Checksum-Sha256": "AAAA"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := backendtest.NewScripted(t, func(w http.ResponseWriter, r *http.Request) {

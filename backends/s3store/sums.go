@@ -14,38 +14,39 @@ import (
 
 // checksums is what a response tells of the content.
 type checksums struct {
-	bucket, etag              string
-	encryption                types.ServerSideEncryption
-	customerKey               *string
-	kind                      types.ChecksumType
-	crc64nvme, crc32c, sha256 *string // base64
+	bucket, etag                     string
+	encryption                       types.ServerSideEncryption
+	customerKey                      *string
+	kind                             types.ChecksumType
+	crc64nvme, crc32c, crc32, sha256 *string // base64
 }
 
 func headSums(bucket string, o *s3.HeadObjectOutput) []manifest.Sum {
 	return checksums{bucket, unquote(aws.ToString(o.ETag)), o.ServerSideEncryption, o.SSECustomerAlgorithm,
-		o.ChecksumType, o.ChecksumCRC64NVME, o.ChecksumCRC32C, o.ChecksumSHA256}.sums()
+		o.ChecksumType, o.ChecksumCRC64NVME, o.ChecksumCRC32C, o.ChecksumCRC32, o.ChecksumSHA256}.sums()
 }
 
 func getSums(bucket string, o *s3.GetObjectOutput) []manifest.Sum {
 	return checksums{bucket, unquote(aws.ToString(o.ETag)), o.ServerSideEncryption, o.SSECustomerAlgorithm,
-		o.ChecksumType, o.ChecksumCRC64NVME, o.ChecksumCRC32C, o.ChecksumSHA256}.sums()
+		o.ChecksumType, o.ChecksumCRC64NVME, o.ChecksumCRC32C, o.ChecksumCRC32, o.ChecksumSHA256}.sums()
 }
 
 // sums gives those that are over the whole content, the cheapest to check first.
 func (c checksums) sums() []manifest.Sum {
 	var all []manifest.Sum
-	add := func(alg manifest.SumAlg, size int, text *string) {
+	add := func(alg manifest.SumAlg, text *string) {
 		if c.kind == types.ChecksumTypeComposite || text == nil {
 			return
 		}
 		// A composite checksum, of checksums of parts, ends in "-N" and is no base64.
-		if raw, err := base64.StdEncoding.DecodeString(*text); err == nil && len(raw) == size {
+		if raw, err := base64.StdEncoding.DecodeString(*text); err == nil && len(raw) == alg.Size() {
 			all = append(all, manifest.Sum{Alg: alg, Value: raw})
 		}
 	}
-	add(manifest.SumCRC64NVME, 8, c.crc64nvme)
-	add(manifest.SumCRC32C, 4, c.crc32c)
-	add(manifest.SumSHA256, 32, c.sha256)
+	add(manifest.SumCRC64NVME, c.crc64nvme)
+	add(manifest.SumCRC32C, c.crc32c)
+	add(manifest.SumCRC32, c.crc32)
+	add(manifest.SumSHA256, c.sha256)
 	if raw := c.md5(); raw != nil {
 		all = append(all, manifest.Sum{Alg: manifest.SumMD5, Value: raw})
 	}

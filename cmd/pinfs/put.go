@@ -23,9 +23,9 @@ func (a *app) putCommand() *cli.Command {
 now. Nothing is copied. NAME=URI puts a listing below the directory NAME, and
 gives a single object the path NAME.
 
---checksum=crc64nvme|crc32c|md5|sha256 records what the store already has, without
-reading data (files are read); an object without it is an error. --checksum=source
-takes whatever each store has. --chunk-digests reads all data once and records a
+--checksum=crc64nvme|crc32c|crc32|md5|sha256 records what the store already has,
+without reading data (files are read); an object without it is an error.
+--checksum=source takes whatever each store has. --chunk-digests reads all data once and records a
 BLAKE3 of each piece, so that a few bytes of a large file are checked when they are
 read. --copy keeps the contents themselves in the registry. --no-checksum records
 the URIs as they stand and asks nothing of the network: they are listed when they
@@ -58,7 +58,7 @@ func recordFlags() []cli.Flag {
 		return &cli.BoolFlag{Name: name, Usage: usage, EnvVars: []string{envName(name)}}
 	}
 	return []cli.Flag{
-		&cli.StringFlag{Name: flagChecksum, Usage: "record the checksum `K` that the store has: crc64nvme, crc32c, md5, sha256, source", EnvVars: []string{envName(flagChecksum)}},
+		&cli.StringFlag{Name: flagChecksum, Usage: "record the checksum `K` that the store has: crc64nvme, crc32c, crc32, md5, sha256, source", EnvVars: []string{envName(flagChecksum)}},
 		flag(flagChunkDigests, "read all data once, record a digest of each piece"),
 		flag(flagCopy, "keep the contents in the registry"),
 		flag(flagNoChecksum, "record the URIs alone, ask nothing of the network"),

@@ -44,8 +44,8 @@ JSON: checked, ok, unchecked (files that nothing pins; with --local those not
 cached in full), failed: [{path, ref, expected, found, check, error}]; but with
 --local also checks: {check: files}, bytes (that were read), and with --files
 files: [{path, check, ok}]. check is what was compared: "version id",
-"generation", "etag", "last-modified", "md5", "sha256", "crc32c", "crc64nvme",
-"chunks", "size"; "none" is for files that nothing pins.`,
+"generation", "etag", "last-modified", "md5", "sha256", "crc32", "crc32c",
+"crc64nvme", "chunks", "size"; "none" is for files that nothing pins.`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "local", Usage: "check what the cache holds, ask no source"},
 			&cli.BoolFlag{Name: "read", Usage: "read every content and check it"},

@@ -521,7 +521,7 @@ func TestGetIsParallelAndBounded(t *testing.T) {
 
 func TestSums(t *testing.T) {
 	for alg, want := range map[manifest.SumAlg]string{
-		manifest.SumMD5: "25f9e794323b453885f5181f1b624d0b", manifest.SumCRC32C: "e3069283", manifest.SumCRC64NVME: "ae8b14860a799888",
+		manifest.SumMD5: "25f9e794323b453885f5181f1b624d0b", manifest.SumCRC32: "cbf43926", manifest.SumCRC32C: "e3069283", manifest.SumCRC64NVME: "ae8b14860a799888",
 		manifest.SumSHA256: "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225",
 	} {
 		if got := hex.EncodeToString(download.SumOf(alg, "123456789")); got != want {
@@ -535,7 +535,7 @@ func TestSums(t *testing.T) {
 
 // Each sum that the source tells is checked, and unknown algorithms are no harm.
 func TestEverySumIsChecked(t *testing.T) {
-	for _, alg := range []manifest.SumAlg{manifest.SumMD5, manifest.SumCRC32C, manifest.SumCRC64NVME, manifest.SumSHA256} {
+	for _, alg := range []manifest.SumAlg{manifest.SumMD5, manifest.SumCRC32, manifest.SumCRC32C, manifest.SumCRC64NVME, manifest.SumSHA256} {
 		for _, size := range []int{10, 1 << 20} {
 			w := newWorld(t)
 			text := random(size)

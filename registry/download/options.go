@@ -92,8 +92,8 @@ type VerifyResult struct {
 	OK        int64
 	Unchecked int64 // tracked only: no pin to ask for
 	// Checks counts the files by what was compared and was right: "version id",
-	// "generation", "etag", "last-modified", "md5" as pins; "md5", "sha256", "crc32c",
-	// "crc64nvme" where a recorded checksum was compared with what the source tells
+	// "generation", "etag", "last-modified", "md5" as pins; "md5", "sha256", "crc32",
+	// "crc32c", "crc64nvme" where a recorded checksum was compared with what the source tells
 	// or, with Read, with the content; "chunks"; "size" where nothing but the length
 	// of what was read could be. Most files count more than once.
 	Checks map[string]int64

@@ -160,7 +160,7 @@ func TestChecksumOfFiles(t *testing.T) {
 	w, dir := newWorld(t), t.TempDir()
 	data := []byte(strings.Repeat("file ", 100_000))
 	must(t, os.WriteFile(filepath.Join(dir, "x"), data, 0o666))
-	for _, alg := range []manifest.SumAlg{manifest.SumMD5, manifest.SumSHA256, manifest.SumCRC32C, manifest.SumCRC64NVME} {
+	for _, alg := range []manifest.SumAlg{manifest.SumMD5, manifest.SumSHA256, manifest.SumCRC32, manifest.SumCRC32C, manifest.SumCRC64NVME} {
 		o := w.options(dir)
 		o.Checksum, o.Name.Artifact = string(alg), "of-"+string(alg)
 		r, err := publish.Put(t.Context(), o)

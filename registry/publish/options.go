@@ -134,7 +134,7 @@ func (o Options) check() error {
 	}
 	switch {
 	case o.Checksum != "" && o.Checksum != AnyChecksum && manifest.SumAlg(o.Checksum).New() == nil:
-		return bad("--checksum", "no such checksum: "+o.Checksum, "use md5, sha256, crc32c, crc64nvme or "+AnyChecksum)
+		return bad("--checksum", "no such checksum: "+o.Checksum, "use md5, sha256, crc32, crc32c, crc64nvme or "+AnyChecksum)
 	case o.NoChecksum && (o.Checksum != "" || o.ChunkDigests || o.Copy):
 		return bad("--no-checksum", "it records no content, and can't be with --checksum, --chunk-digests or --copy", "leave one out")
 	case o.Copy && o.Checksum != "":
