@@ -15,6 +15,7 @@ import (
 // much was read in no order. It is the fusefs.Follower of a mount.
 type ahead struct {
 	prefetch func(obj manifest.Object, n int64) cache.Ahead
+	pushes   *pushes // nil: the kernel is left to ask
 
 	mu    sync.Mutex // guards all below; held while fetches are begun, not for more
 	clock uint64
@@ -27,34 +28,51 @@ var _ fusefs.Follower = (*ahead)(nil)
 // each node.
 const maxOrders = 32
 
-func newAhead(prefetch func(manifest.Object, int64) cache.Ahead) *ahead {
-	return &ahead{prefetch: prefetch, trees: map[*fusefs.Tree]*order{}}
+func newAhead(prefetch func(manifest.Object, int64) cache.Ahead, p *pushes) *ahead {
+	return &ahead{prefetch: prefetch, pushes: p, trees: map[*fusefs.Tree]*order{}}
 }
 
 // Follow notes a read, and has fetched what the order of reads leads to.
-func (a *ahead) Follow(t *fusefs.Tree, index uint32, begins, ends bool) {
+func (a *ahead) Follow(r fusefs.FirstRead) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.clock++
-	o := a.order(t)
+	o := a.order(r.Tree)
 	o.used = a.clock
-	if ends && !begins {
-		o.ended(index)
+	if r.Ends && !r.Begins {
+		o.ended(r.Index)
 		return
 	}
-	f := o.read(index)
-	if wanted := o.rest.read(index, o.files, f != nil); wanted {
-		o.rest.advance(t.Snapshot, a.prefetch)
+	f := o.read(r.Index)
+	if wanted := o.rest.read(r.Index, o.files, f != nil); wanted {
+		o.rest.advance(r.Tree.Snapshot, a.prefetch)
 	}
 	if f == nil {
 		return
 	}
-	n, err := t.Snapshot.Node(index)
+	n, err := r.Tree.Snapshot.Node(r.Index)
 	if err != nil {
 		return // its reader hears of it
 	}
 	f.entered(n)
-	f.advance(o, t.Snapshot, a.prefetch)
+	f.advance(o, r.Tree.Snapshot, a.prefetch)
+	a.push(o, f, r, n)
+}
+
+// push gives the kernel what comes next. What it was given counts as read: it is not
+// asked for.
+func (a *ahead) push(o *order, f *front, r fusefs.FirstRead, n snapshot.Node) {
+	if a.pushes == nil {
+		return
+	}
+	dir, err := r.Tree.Snapshot.Stat(n.Parent)
+	if err != nil {
+		return
+	}
+	from, to := f.pushFront.push(a.pushes, r, dir, f.crossed)
+	for i := from; i < to; i++ {
+		o.recent[i%recentSlots] = recentRead{i, o.clock}
+	}
 }
 
 // order gives that of t. Trees that were not read lately make room; the snapshot of
@@ -114,6 +132,7 @@ type front struct {
 	crossed bool
 	ends    int // above 0: larger files were read to their ends, lately
 	sizes   average
+	pushFront
 }
 
 // average is a moving one of sizes, in bytes.
@@ -144,7 +163,9 @@ func (f *front) advance(o *order, s *snapshot.Snapshot, prefetch func(manifest.O
 		limit = min(limit, uint64(f.next)+max(2, uint64(maxAheadBytes/f.sizes)))
 	}
 	f.ahead = max(f.ahead, f.next)
-	for tries := 0; uint64(f.ahead) < limit && tries < atOnce; f.ahead++ {
+	// A reader that was given some files comes for the next ones all at once.
+	most := atOnce + int(f.next-f.before)
+	for tries := 0; uint64(f.ahead) < limit && tries < most; f.ahead++ {
 		if f.here >= sparse && f.ahead%sparse != 0 || !o.ask(f.ahead) {
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/pinfs/pinfs/cache"
 	"github.com/pinfs/pinfs/fusefs"
+	"github.com/pinfs/pinfs/fusefs/lister"
 	"github.com/pinfs/pinfs/manifest"
 	"github.com/pinfs/pinfs/registry/expand"
 )
@@ -56,13 +57,17 @@ func (d *Daemon) contentFor(m *mount) fusefs.Content {
 	return c
 }
 
-// followerFor gives what fetches ahead of a mount's readers; nil when no source is
-// asked.
+// followerFor gives what fetches ahead of a mount's readers, and the kernel what is
+// here; nil when no source is asked.
 func (d *Daemon) followerFor(m *mount) fusefs.Follower {
 	if d.o.Offline {
 		return nil
 	}
-	return newAhead(content{d.cache, d.o.Redact, m.found, d.reads}.prefetch)
+	c := content{d.cache, d.o.Redact, m.found, d.reads}
+	if m.req.Verify != VerifyStrict {
+		m.pushes = newPushes(c.peek, d.listNames())
+	}
+	return newAhead(c.prefetch, m.pushes)
 }
 
 // ReadAt reads bytes of objects.
@@ -98,6 +103,19 @@ func (c content) prefetch(obj manifest.Object, n int64) cache.Ahead {
 		obj = pinned
 	}
 	return c.Cache.Prefetch(obj, n)
+}
+
+// listNames gives what lists names ahead of readers, nil if nothing does.
+func (d *Daemon) listNames() func(context.Context, lister.Request) error {
+	if d.lister == nil {
+		return nil
+	}
+	return d.lister.List
+}
+
+// peek reads all of obj into p if it is here and small; see cache.Cache.Peek.
+func (c content) peek(obj manifest.Object, p []byte) bool {
+	return c.Cache.Peek(c.pinned(obj), p)
 }
 
 // Size asks for a size that the manifest does not tell.

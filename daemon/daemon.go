@@ -12,6 +12,7 @@ import (
 
 	"github.com/pinfs/pinfs/backends"
 	"github.com/pinfs/pinfs/cache"
+	"github.com/pinfs/pinfs/fusefs/lister"
 	"github.com/pinfs/pinfs/manifest"
 	"github.com/pinfs/pinfs/registry"
 	"github.com/pinfs/pinfs/registry/expand"
@@ -45,6 +46,9 @@ type Options struct {
 	Redact func(text string) string
 	// Outages hears of requests that are tried again; nil if nobody tells.
 	Outages *Outages
+	// ListAhead are arguments of this program that come to lister.Serve; nil: names are
+	// not listed ahead of readers.
+	ListAhead []string
 	// Version is the build, for the status.
 	Version string
 	// Logger is slog.Default when nil.
@@ -71,6 +75,7 @@ type Daemon struct {
 	source  *source
 	faults  *faultLog
 	reads   *reads
+	lister  *lister.Lister // nil: names are not listed ahead of readers
 	started time.Time
 
 	socket *guarded
@@ -111,6 +116,9 @@ func New(o Options) (*Daemon, error) {
 		stop: make(chan struct{}), idle: make(chan struct{}, 1),
 		mounts: map[string]*mount{}, detached: map[*mount]struct{}{}, registries: map[string]*openRegistry{}}
 	d.ending, d.end = context.WithCancel(context.Background())
+	if o.ListAhead != nil {
+		d.lister = lister.New(o.ListAhead, o.Logger)
+	}
 	if err := d.open(); err != nil {
 		d.end()
 		return nil, errors.Join(err, o.Backend.Close())
@@ -218,6 +226,9 @@ func (d *Daemon) Close(ctx context.Context) error {
 	d.log.Info("the daemon is ending")
 	d.end()
 	d.unmountAll(ctx)
+	if d.lister != nil {
+		d.lister.Close()
+	}
 	d.endServer()
 	d.tasks.Wait()
 	return errors.Join(d.cache.Close(), d.o.Backend.Close())

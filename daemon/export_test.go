@@ -8,7 +8,7 @@ import (
 
 // NewAhead is the follower of a mount whose cache is prefetch.
 func NewAhead(prefetch func(obj manifest.Object, n int64) cache.Ahead) fusefs.Follower {
-	return newAhead(prefetch)
+	return newAhead(prefetch, nil)
 }
 
 // ChooseBySize is how OpenAuto chooses for one version.

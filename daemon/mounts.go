@@ -36,6 +36,7 @@ type mount struct {
 	openWhy  string           // how OpenAuto chose
 	mounted  *fusefs.Mounted
 	fill     *filling       // nil unless asked for
+	pushes   *pushes        // nil: the kernel is left to ask
 	made     chan struct{}  // closed when it is there, or will not be
 	gone     chan struct{}  // closed when nothing of it is left
 	users    sync.WaitGroup // who uses mounted beside its own requests
@@ -119,6 +120,9 @@ func (d *Daemon) enter(m *mount, mounted *fusefs.Mounted, err error) {
 		return
 	}
 	d.startFill(m)
+	if open, _ := mounted.Open(); m.pushes != nil && open == fusefs.OpenStateless {
+		m.pushes.serve(mounted)
+	}
 	go func() { // ends with the mount, which Close sees to
 		m.mounted.Wait()
 		d.forget(m)
@@ -140,6 +144,9 @@ func (d *Daemon) forget(m *mount) {
 // drop frees what a mount that is out of the tables had.
 func (d *Daemon) drop(m *mount) {
 	m.endFill()
+	if m.pushes != nil {
+		m.pushes.close()
+	}
 	m.users.Wait()
 	if m.tree != nil {
 		m.tree.Snapshot.Close()
@@ -219,12 +226,21 @@ func (d *Daemon) Unmount(dir string, lazy bool) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), unmountWait)
 	defer cancel()
-	if err := m.mounted.Unmount(ctx, lazy); err != nil {
+	if err := d.unmount(ctx, m, lazy); err != nil {
 		return err
 	}
 	m.endFill()
 	d.afterUnmount(m, lazy)
 	return nil
+}
+
+// unmount ends m while nothing of it is listed for readers to come, which would be a
+// use of it.
+func (d *Daemon) unmount(ctx context.Context, m *mount, lazy bool) error {
+	if d.lister == nil || m.pushes == nil {
+		return m.mounted.Unmount(ctx, lazy)
+	}
+	return d.lister.Quietly(func() error { return m.mounted.Unmount(ctx, lazy) })
 }
 
 // mountedAt gives the mount at dir, nil when there is none yet or any more.
@@ -408,7 +424,7 @@ func (m *mount) status(detached bool) MountStatus {
 	open, why := m.openStatus()
 	asked := m.mounted.Requests()
 	return MountStatus{Fill: fill, Unpinned: unpinned, UnpinnedCount: count, Dir: m.req.Dir, Ref: m.ref, Open: open, OpenReason: why, Verify: m.req.verify(), Registry: m.req.Registry, Since: m.since,
-		Detached: detached, Requests: asked.Total(), Reads: asked.Read}
+		Detached: detached, Requests: asked.Total(), Reads: asked.Read, Pushed: asked.Pushed}
 }
 
 // maxUnpinned bounds the references that the status lists.

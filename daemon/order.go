@@ -117,7 +117,7 @@ func (f *front) at(index uint32) bool {
 
 // moved notes that index was read. The window doubles each time that half of it was.
 func (f *front) moved(index uint32) {
-	f.before, f.next = f.next, max(f.next, index+1)
+	f.before, f.next = max(f.next, min(index, f.pushed())), max(f.next, index+1)
 	if f.next-f.grown >= max(f.window/2, 1) {
 		f.window, f.grown = min(2*f.window, maxFiles), f.next
 	}

@@ -35,6 +35,8 @@ type MountStatus struct {
 	Fill *FillStatus `json:"fill"`
 	// Reads is how many of them asked for bytes of a file.
 	Reads uint64 `json:"reads"`
+	// Pushed counts the files that the kernel was given before it asked.
+	Pushed uint64 `json:"pushed"`
 	// OpenReason says why Open is what it is: how OpenAuto chose, or why there is no
 	// passthrough though it was wanted.
 	OpenReason string `json:"open_reason,omitempty"`

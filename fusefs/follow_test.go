@@ -16,17 +16,17 @@ type follower struct {
 	begins, ends map[string]int
 }
 
-func (f *follower) Follow(t *fusefs.Tree, index uint32, begins, ends bool) {
-	n, err := t.Snapshot.Node(index)
+func (f *follower) Follow(r fusefs.FirstRead) {
+	n, err := r.Tree.Snapshot.Node(r.Index)
 	if err != nil {
 		panic(err)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if begins {
+	if r.Begins {
 		f.begins[string(n.Name)]++
 	}
-	if ends {
+	if r.Ends {
 		f.ends[string(n.Name)]++
 	}
 }

@@ -31,6 +31,7 @@ type fileSystem struct {
 	objects  objects
 	viewer   Viewer // nil: the content has none
 	listings listings
+	looked   looked
 	count    counters
 	opens    *opens    // nil: stateless
 	started  time.Time // the modification time of lists of names

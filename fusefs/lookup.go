@@ -49,6 +49,7 @@ func (f *fileSystem) lookupFile(cancel <-chan struct{}, h *fuse.InHeader, n node
 		return fuse.OK
 	}
 	out.NodeId, out.AttrValid = f.id(node{n.slot, rec.Index}), forever
+	f.looked.note(out.NodeId)
 	return f.nodeAttr(cancel, h, &out.Attr, held, &rec)
 }
 

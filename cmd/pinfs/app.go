@@ -126,7 +126,7 @@ func (a *app) commands() []*cli.Command {
 	commands := []*cli.Command{
 		a.putCommand(), a.lsCommand(), a.showCommand(), a.diffCommand(), a.aliasCommand(),
 		a.getCommand(), a.verifyCommand(), a.exportCommand(), a.importCommand(),
-		a.mountCommand(), a.umountCommand(), a.warmCommand(), a.statusCommand(), a.versionCommand(), a.daemonCommand(),
+		a.mountCommand(), a.umountCommand(), a.warmCommand(), a.statusCommand(), a.versionCommand(), a.daemonCommand(), a.listAheadCommand(),
 	}
 	for _, c := range commands {
 		for _, one := range append(c.Subcommands, c) {

@@ -17,6 +17,7 @@ import (
 	"github.com/pinfs/pinfs/backends/blobstore"
 	"github.com/pinfs/pinfs/cache"
 	"github.com/pinfs/pinfs/daemon"
+	"github.com/pinfs/pinfs/fusefs/lister"
 )
 
 // daemonName is the hidden command that `pinfs mount` starts in the background.
@@ -28,6 +29,18 @@ func (a *app) daemonCommand() *cli.Command {
 		Hidden: true,
 		Usage:  "serves the mounts of a cache directory; pinfs mount starts it",
 		Action: a.daemon,
+	}
+}
+
+// listAheadName is the hidden command that the daemon starts for lister.
+const listAheadName = "list-ahead"
+
+func (a *app) listAheadCommand() *cli.Command {
+	return &cli.Command{
+		Name:   listAheadName,
+		Hidden: true,
+		Usage:  "lists directories of mounts before their readers do; the daemon starts it",
+		Action: func(*cli.Context) error { return lister.Serve(os.Stdin, os.Stdout) },
 	}
 }
 
@@ -78,7 +91,7 @@ func (a *app) newDaemon(c *cli.Context) (*daemon.Daemon, error) {
 	b := a.drivers(c, backends.RetryPolicy{OnRetry: outages.Retried}, copies)
 	return daemon.New(daemon.Options{Cache: o, Backend: b, Copies: copies, Outages: outages, Settings: settings(c),
 		OpenRegistry: openRegistry, Version: buildName(), Logger: a.log, Redact: scrub,
-		Offline: c.Bool(flagOffline)})
+		Offline: c.Bool(flagOffline), ListAhead: []string{"pinfs", listAheadName}})
 }
 
 // closeDaemon ends d: in peace, or at once after a second signal. The first one
