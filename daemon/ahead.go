@@ -69,10 +69,7 @@ func (a *ahead) push(o *order, f *front, r fusefs.FirstRead, n snapshot.Node) {
 	if err != nil {
 		return
 	}
-	from, to := f.pushFront.push(a.pushes, r, dir, f.crossed)
-	for i := from; i < to; i++ {
-		o.recent[i%recentSlots] = recentRead{i, o.clock}
-	}
+	o.pushed(f.pushFront.push(a.pushes, r, dir, f.crossed))
 }
 
 // order gives that of t. Trees that were not read lately make room; the snapshot of

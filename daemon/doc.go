@@ -7,7 +7,8 @@
 //   - Adapters: source (backends → cache.Source), content (cache →
 //     fusefs.Content), names (registry → fusefs.Names).
 //   - ahead, order, rest: readers that take files in the order of the manifest, or most
-//     of them in none, and what is fetched before they ask.
+//     of them in none, and what is fetched before they ask. pushes: names and contents
+//     that the kernel is given before they ask, of small files in order.
 //   - Unpinned references: each mount has an expand.Expander, whose snapshots are in
 //     CACHE/found. They go with the mount; those of a process that died go when the
 //     next one starts.
@@ -44,7 +45,16 @@
 // anything is waited for: a mount is first reserved, then made, then entered.
 // filling.mu is taken before bringing.mu, both before the cache's. faultLog.mu,
 // Outages.mu and counters are leaves. ahead.mu, one for each mount, is held while
-// fetches are begun: the cache's locks come after it.
+// fetches are begun: the cache's locks and pushes.mu, a leaf, come after it.
+//
+// # Pushing
+//
+// A reader that takes small files in order, from the cache, would ask twice for each:
+// LOOKUP and READ, and wait for both. Instead the names that come next are listed by
+// another process (fusefs/lister), if he had to look them up, and the contents are
+// put into the kernel's cache, up to 64 files before him. One of them is left out: its
+// READ tells how far he is. Where he is faster than the cache, or what comes next is
+// not here yet, nothing is pushed for the next 8 to 128 reads.
 //
 // # Bringing
 //

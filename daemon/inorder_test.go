@@ -12,10 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pinfs/pinfs/backends"
-	"github.com/pinfs/pinfs/backends/filestore"
 	"github.com/pinfs/pinfs/backends/memstore"
-	"github.com/pinfs/pinfs/daemon"
 	"github.com/pinfs/pinfs/manifest"
 )
 
@@ -40,12 +37,9 @@ func fileData(i int) []byte { return bytes.Repeat([]byte(fmt.Sprintf("%08d", i))
 // mountStore mounts p/objects:v0 with a cache of its own.
 func mountStore(h *house, store *memstore.Store) string {
 	h.t.Helper()
-	mux := backends.NewMux(map[manifest.Source]backends.Backend{"file": filestore.New(), "mem": store})
-	d, err := daemon.New(h.options(mux))
-	must(h.t, err)
-	h.t.Cleanup(func() { must(h.t, d.Close(context.Background())) })
+	d := storeDaemon(h, store)
 	req := h.request("p/objects:v0")
-	_, err = d.Mount(h.t.Context(), req)
+	_, err := d.Mount(h.t.Context(), req)
 	must(h.t, err)
 	return req.Dir
 }

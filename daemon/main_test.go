@@ -12,11 +12,21 @@ import (
 	"github.com/pinfs/pinfs/backends/filestore"
 	"github.com/pinfs/pinfs/cache"
 	"github.com/pinfs/pinfs/daemon"
+	"github.com/pinfs/pinfs/fusefs/lister"
 	"github.com/pinfs/pinfs/testwarden"
 )
 
+// listRole is the argument with which this binary is a lister's process.
+const listRole = "list-ahead"
+
 // TestMain is also the daemon that Start starts: it runs this binary.
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == listRole {
+		if lister.Serve(os.Stdin, os.Stdout) != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if len(os.Args) == 3 && os.Args[1] == "test-daemon" {
 		os.Exit(serve(os.Args[2]))
 	}

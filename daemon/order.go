@@ -17,8 +17,9 @@ type order struct {
 }
 
 type recentRead struct {
-	index uint32
-	at    uint64 // clock; 0 is never
+	index  uint32
+	at     uint64 // clock; 0 is never
+	pushed bool   // taken for read
 }
 
 const (
@@ -44,8 +45,8 @@ func (o *order) read(index uint32) *front {
 	inOrder := o.follows(index)
 	o.clock++
 	slot := &o.recent[index%recentSlots]
-	again := slot.index == index && slot.at != 0 && o.clock-slot.at <= o.lately
-	*slot = recentRead{index, o.clock}
+	again := slot.index == index && slot.at != 0 && o.clock-slot.at <= o.lately && !slot.pushed
+	*slot = recentRead{index, o.clock, false}
 	if !inOrder || again {
 		return nil
 	}
@@ -53,6 +54,13 @@ func (o *order) read(index uint32) *front {
 	f.pace, f.gap, f.used = f.gap, o.clock-f.used, o.clock
 	f.moved(index)
 	return f
+}
+
+// pushed notes files that the kernel was given: their reader won't ask for them.
+func (o *order) pushed(from, to uint32) {
+	for i := from; i < to; i++ {
+		o.recent[i%recentSlots] = recentRead{i, o.clock, true}
+	}
 }
 
 // follows tells whether most files just before index were read lately.
@@ -109,10 +117,10 @@ func (o *order) ended(index uint32) {
 	}
 }
 
-// at tells whether index is near the front. What was fetched ahead is, too: a reader
-// that skips stays the same.
+// at tells whether index is near the front. What was fetched or pushed ahead is, too:
+// a reader that skips stays the same.
 func (f *front) at(index uint32) bool {
-	return int64(index) >= int64(f.next)-slack && int64(index) <= int64(max(f.next, f.ahead))+slack
+	return int64(index) >= int64(f.next)-slack && int64(index) <= int64(max(f.next, f.ahead, f.pushed()))+slack
 }
 
 // moved notes that index was read. The window doubles each time that half of it was.

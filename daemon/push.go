@@ -14,7 +14,7 @@ import (
 // kernel is what can be done for readers before they ask. *fusefs.Mounted is one.
 type kernel interface {
 	// Push gives the content of a file; see fusefs.Mounted.Push.
-	Push(slot, index uint32, content []byte) error
+	Push(slot, index uint32, content func() []byte) error
 	// Place says where a file's name is listed; see fusefs.Mounted.Place.
 	Place(t *fusefs.Tree, slot, index uint32) (fusefs.Place, error)
 	// Device is the number of the mount; 0 when it is not known.
@@ -50,10 +50,15 @@ const (
 	// leastCool and mostCool are how many reads pass before pushing is tried again where
 	// the cache was not ahead of the reader.
 	leastCool, mostCool = 8, 128
+	// lead is how many files are left to a reader that has caught up: to push one takes a
+	// fraction of what it takes him to ask.
+	lead = 4
 	// mostListed is how many names are listed at once, before the reader is listAhead
 	// near to the first.
 	mostListed = 512
 	listAhead  = 2 * mostPushed
+	// mostPlaces bounds the directories of one job.
+	mostPlaces = 16
 	// jobWait bounds a job.
 	jobWait = 10 * time.Second
 )
@@ -84,7 +89,7 @@ func (p *pushes) close() {
 // job is a run of files that are brought to the kernel.
 type job struct {
 	read   fusefs.FirstRead // that made it
-	place  fusefs.Place     // what is listed first; no names: nothing
+	places []fusefs.Place   // what is listed first
 	from   uint32           // nodes that are pushed
 	to     uint32           //
 	marker uint32           // is left out, so that its READ tells where the reader is
@@ -117,30 +122,44 @@ func (p *pushes) start(j *job) bool {
 	}
 }
 
+// place gives the place of file index of the version of r; false when there is none
+// that can be listed.
+func (p *pushes) place(r fusefs.FirstRead, index uint32) (fusefs.Place, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.kernel == nil || p.kernel.Device() == 0 {
+		return fusefs.Place{}, false
+	}
+	at, err := p.kernel.Place(r.Tree, r.Slot, index)
+	return at, err == nil
+}
+
 // run does j. It gives buf back, which it may have made.
 func (p *pushes) run(k kernel, j *job, buf []byte) []byte {
 	defer j.ended.Store(true)
 	j.reached, j.failed = j.from, true
 	ctx, cancel := context.WithTimeout(context.Background(), jobWait)
 	defer cancel()
-	if j.place.Names > 0 {
-		r := lister.Request{Dir: j.place.Dir, Device: k.Device(), From: j.place.From, Names: j.place.Names}
-		if p.list(ctx, r) != nil {
+	for _, at := range j.places {
+		if p.list(ctx, lister.Request{Dir: at.Dir, Device: k.Device(), From: at.From, Names: at.Names}) != nil {
 			return buf
 		}
 	}
 	if buf == nil {
 		buf = make([]byte, maxPushed)
 	}
-	late := uint32(0)
+	pushed := uint32(0)
 	for ; j.reached < j.to && ctx.Err() == nil; j.reached++ {
-		if i := j.reached; i <= j.at.Load()+1 {
-			late++
-		} else if i != j.marker && !p.push(k, j, i, buf) {
-			return buf
+		if at := j.at.Load(); j.reached <= at+1 {
+			j.reached = at + lead // it came here first, and asks for what it finds missing
+		} else if j.reached != j.marker {
+			if !p.push(k, j, j.reached, buf) {
+				return buf
+			}
+			pushed++
 		}
 	}
-	j.failed = late > (j.to-j.from)/2
+	j.failed = pushed < (j.to-j.from)/2
 	return buf
 }
 
@@ -155,5 +174,13 @@ func (p *pushes) push(k kernel, j *job, i uint32, buf []byte) bool {
 		return true
 	}
 	obj, err := s.Object(i)
-	return err == nil && obj.Size == n.Size && p.peek(obj, buf[:n.Size]) && k.Push(j.read.Slot, i, buf[:n.Size]) == nil
+	if err != nil || obj.Size != n.Size {
+		return false
+	}
+	return k.Push(j.read.Slot, i, func() []byte {
+		if !p.peek(obj, buf[:n.Size]) {
+			return nil
+		}
+		return buf[:n.Size]
+	}) == nil
 }

@@ -44,7 +44,7 @@ func (f *pushFront) push(p *pushes, r fusefs.FirstRead, dir snapshot.Node, cross
 	}
 	j.marker = max(j.from, j.to-min(j.to, markerBefore))
 	j.at.Store(r.Index)
-	if f.place(p, j, end); j.place.Names == 0 && j.from == j.to || !p.start(j) {
+	if f.names(p, j, end); len(j.places) == 0 && j.from == j.to || !p.start(j) {
 		return 0, 0
 	}
 	f.job = j
@@ -67,10 +67,10 @@ func (f *pushFront) due(r fusefs.FirstRead) bool {
 		return true
 	}
 	j.at.Store(r.Index)
-	if !j.ended.Load() || !j.failed && r.Index < j.marker && r.Index >= j.from {
+	if !j.ended.Load() || !j.failed && r.Index < j.marker {
 		return false
 	}
-	if j.to > j.from && r.Index+1 >= j.from && !j.judged {
+	if j.to > j.from && !j.judged {
 		j.judged = true
 		f.judge(j)
 	}
@@ -88,23 +88,19 @@ func (f *pushFront) judge(j *job) {
 	f.cool = f.cooled
 }
 
-// place has j list the names that come next, if its reader needs that.
-func (f *pushFront) place(p *pushes, j *job, end uint32) {
-	at := max(j.read.Index+1, f.listed)
-	if p.list == nil || !f.looked || at >= end || at > j.read.Index+listAhead {
+// names has j list the names that come next, if its reader needs that.
+func (f *pushFront) names(p *pushes, j *job, end uint32) {
+	if p.list == nil || !f.looked {
 		return
 	}
-	p.mu.Lock()
-	k := p.kernel
-	p.mu.Unlock()
-	if k == nil || k.Device() == 0 {
-		return
+	for at := max(j.read.Index+1, f.listed); at < end && at <= j.read.Index+listAhead && len(j.places) < mostPlaces; {
+		place, ok := p.place(j.read, at)
+		if !ok {
+			return
+		}
+		place.Names = min(place.Names, mostListed)
+		j.places = append(j.places, place)
+		at += uint32(place.Names)
+		f.listed = at
 	}
-	place, err := k.Place(j.read.Tree, j.read.Slot, at)
-	if err != nil {
-		return
-	}
-	j.place = place
-	j.place.Names = min(place.Names, mostListed)
-	f.listed = at + uint32(j.place.Names)
 }

@@ -4,7 +4,8 @@
 // # What lives here
 //
 //   - Content and Names: the two interfaces that the package asks, bytes and names.
-//   - Follower: what hears which files are read, to fetch the next ones.
+//   - Follower: what hears which files are read, to fetch the next ones; Mounted.Push,
+//     which gives them to the kernel before it asks; Place, where their names are listed.
 //   - Lender: Content that has files which the kernel may read itself.
 //   - Slots: numbers for the snapshots, projects and aliases that are in use.
 //   - Mount, Attach, Mounted, Unmount: making, taking over and ending a mount.
@@ -71,7 +72,7 @@
 // in the listing: programs that list a directory to its end before they stat (find,
 // tar) or that open what they listed would pay that for almost every file.
 //
-// Lock order: openNode.mu, backing.mu, then whatever Lender locks, then backings.mu.
+// Lock order: Mounted.pushing, which Push holds while it asks Content; openNode.mu, backing.mu, then whatever Lender locks, then backings.mu.
 // opens.mu, treeCache.mu and Slots.mu and faults.mu and listings.mu are leaves:
 // none is held while another is taken. Slots.mu is held while the journal is written.
 package fusefs

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
@@ -19,6 +20,9 @@ type Mounted struct {
 	// device is the mount's number, "0:39", as /proc/self/mountinfo has it; the
 	// kernel's number of the connection is its second half. "" when not known.
 	device string
+	// pushing is held for reading from before a content is taken until the kernel has
+	// it, and for writing before the kernel is made to forget.
+	pushing sync.RWMutex
 }
 
 // Mount mounts on dir and serves until it is unmounted, by Unmount or anybody. It

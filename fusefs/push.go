@@ -16,14 +16,21 @@ import (
 var ErrUnknown = errors.New("the kernel does not know the file")
 
 // Push puts the whole content of a file into the kernel's cache, so that its reader
-// need not ask for it. It may wait for a READ of the same file to be answered, so no
+// need not ask for it. content gives it, nil for nothing; Distrust waits for what was
+// given before. Push may wait for a READ of the same file to be answered, so no
 // handler may wait for Push. Only for stateless mounts: with passthrough an open may
 // drop the kernel's pages.
 //
 // ErrUnknown: the kernel has not looked the file up, or has forgotten it.
-func (m *Mounted) Push(slot, index uint32, content []byte) error {
+func (m *Mounted) Push(slot, index uint32, content func() []byte) error {
+	m.pushing.RLock()
+	defer m.pushing.RUnlock()
+	data := content()
+	if data == nil {
+		return errNothing
+	}
 	m.fs.count.pushed.Add(1)
-	switch st := m.server.InodeNotifyStoreCache(m.fs.id(node{slot, index}), 0, content); st {
+	switch st := m.server.InodeNotifyStoreCache(m.fs.id(node{slot, index}), 0, data); st {
 	case fuse.OK:
 		return nil
 	case fuse.ENOENT:
@@ -32,6 +39,8 @@ func (m *Mounted) Push(slot, index uint32, content []byte) error {
 		return fmt.Errorf("push to %s: %w", m.state.Dir, syscall.Errno(st))
 	}
 }
+
+var errNothing = errors.New("there is nothing to push")
 
 // Place is where somebody who lists the directory of a file finds it.
 type Place struct {
