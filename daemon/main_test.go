@@ -40,7 +40,8 @@ func serve(dir string) int {
 	syscall.CloseOnExec(daemon.ReadyFD)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	d, err := daemon.New(daemon.Options{Cache: cache.Options{Dir: dir, Size: 64 << 20}, Backend: filestore.New(), OpenRegistry: openRegistry})
+	d, err := daemon.New(daemon.Options{Cache: cache.Options{Dir: dir, Size: 64 << 20}, Backend: filestore.New(), OpenRegistry: openRegistry,
+		ListAhead: []string{"pinfs-test", listRole}})
 	if told := daemon.Ready(ready, err); err != nil || told != nil {
 		return 1
 	}

@@ -4,11 +4,16 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
 	"github.com/pinfs/pinfs/backends"
@@ -198,4 +203,60 @@ func storeDaemon(h *house, store *memstore.Store) *daemon.Daemon {
 	must(h.t, err)
 	h.t.Cleanup(func() { must(h.t, d.Close(context.Background())) })
 	return d
+}
+
+// TestKilledDaemonLeavesNoLister: the process that lists ends with the daemon, and
+// keeps no mount.
+func TestKilledDaemonLeavesNoLister(t *testing.T) {
+	h := newHouse(t)
+	files := map[string]string{}
+	for i := range 200 {
+		files[fmt.Sprintf("d/f%03d", i)] = "content"
+	}
+	h.put("p", "a", files)
+	req := h.request("p/a:v0")
+	reply, err := daemon.NewClient(h.cache).MountOrStart(t.Context(), req, h.start)
+	must(t, err)
+	for i := range 200 {
+		if got := read(t, fmt.Sprintf("%s/d/f%03d", req.Dir, i)); got != "content" {
+			t.Fatalf("f%03d is %q", i, got)
+		}
+	}
+	listers := childrenOf(t, reply.PID)
+	if len(listers) != 1 {
+		t.Errorf("the daemon has %d children, want the one that lists", len(listers))
+	}
+	must(t, unix.Kill(reply.PID, unix.SIGKILL))
+	wait := time.Now().Add(20 * time.Second)
+	for _, pid := range listers {
+		for unix.Kill(pid, 0) == nil && !zombie(pid) {
+			if time.Now().After(wait) {
+				t.Fatalf("process %d goes on after the daemon was killed", pid)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	must(t, unix.Unmount(req.Dir, 0))
+}
+
+// childrenOf gives the processes whose parent is pid.
+func childrenOf(t *testing.T, pid int) (all []int) {
+	t.Helper()
+	paths, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	must(t, err)
+	for _, path := range paths {
+		data, _ := os.ReadFile(path)
+		for _, word := range strings.Fields(string(data)) {
+			n, err := strconv.Atoi(word)
+			must(t, err)
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+// zombie tells whether process pid has ended and nobody asked.
+func zombie(pid int) bool {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || strings.Contains(string(data), ") Z ")
 }

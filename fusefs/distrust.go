@@ -22,8 +22,8 @@ func (m *Mounted) Distrust(ctx context.Context, wrong map[manifest.Object]error)
 		sizes[obj.Size] = true
 		byKey[obj.Key()] = err
 	}
-	m.pushing.Lock() // what is pushed from now on was not refused
-	m.pushing.Unlock()
+	m.pushing.Lock() // what was taken before it was refused is there by now
+	defer m.pushing.Unlock()
 	slots := m.fs.o.Slots
 	for n := range slots.Len() {
 		if s, ok := slots.Slot(uint32(n)); ok && s.Kind == SlotVersion {
