@@ -51,3 +51,32 @@ func TestConnectionsAreKept(t *testing.T) {
 		t.Errorf("%d connections for %d requests, %d at once", n, atOnce*rounds, atOnce)
 	}
 }
+
+// TestCloseEndsConnections: of GETs and of all other requests.
+func TestCloseEndsConnections(t *testing.T) {
+	setkeys(t)
+	var conns atomic.Int32
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(ok))
+	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			conns.Add(1)
+		case http.StateClosed:
+			conns.Add(-1)
+		}
+	}
+	srv.Start()
+	defer srv.Close()
+	s := open(t, s3store.Options{Endpoint: srv.URL})
+	read(t, s, byETag("e", 3), -1)
+	if _, err := s.Stat(t.Context(), byETag("e", 3)); err != nil {
+		t.Fatal(err)
+	}
+	if conns.Load() == 0 {
+		t.Error("no connection is kept")
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	soon(t, "all connections are closed", func() bool { return conns.Load() == 0 })
+}

@@ -52,6 +52,14 @@
 // ones differ in key, version and range, and are signed by the SDK's own signer. Any
 // answer but a success goes through the SDK as if it had asked.
 //
-// Locks: keyring.mu, regions.mu, templates.mu and found.mu are leaves; none is held during a
+// GETs have connections of their own (wires.go): the goroutine that asks writes the
+// request and reads the answer, where net/http would hand both over to two others. The
+// answer's header and a small body come in one read. They are dialed, trusted and bounded
+// as the transport says; whoever's context ends closes the connection. A kept connection
+// on which anything came since its last answer is not used again, and one that the server
+// closed meanwhile costs another one, once. Requests through a proxy and redirects are
+// net/http's.
+//
+// Locks: keyring.mu, regions.mu, templates.mu, wires.mu and found.mu are leaves; none is held during a
 // request but keyring.mu while it renews, so that one renewal serves all.
 package s3store

@@ -3,6 +3,7 @@ package s3store
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -37,7 +38,7 @@ func (s *Store) getObject(sums bool) operation[s3.GetObjectInput, s3.GetObjectOu
 		if err != nil {
 			return s.client.GetObject(ctx, in, more...) // which says why
 		}
-		resp, err := s.http.Do(r)
+		resp, err := s.do(r)
 		if err == nil && (resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusPartialContent) {
 			t.good.Store(true)
 			return output(resp), nil
@@ -47,6 +48,22 @@ func (s *Store) getObject(sums bool) operation[s3.GetObjectInput, s3.GetObjectOu
 		}
 		return s.client.GetObject(ctx, in, append(more[:len(more):len(more)], func(o *s3.Options) { o.HTTPClient = answered{resp, err} })...)
 	}
+}
+
+// do sends r, and follows where it is sent on to.
+func (s *Store) do(r *http.Request) (*http.Response, error) {
+	if !s.wires.takes(r) {
+		return s.http.Do(r)
+	}
+	resp, err := s.wires.do(r)
+	if err != nil {
+		return nil, &url.Error{Op: "Get", URL: r.URL.Redacted(), Err: err} // as net/http has it
+	}
+	if resp.StatusCode == http.StatusTemporaryRedirect || resp.StatusCode == http.StatusPermanentRedirect {
+		_ = resp.Body.Close()
+		return s.http.Do(r)
+	}
+	return resp, nil
 }
 
 // answered is an HTTP client that has its answer already.
@@ -77,7 +94,7 @@ type listener struct {
 // Do sends r.
 func (l *listener) Do(r *http.Request) (*http.Response, error) {
 	l.sent = r
-	resp, err := l.store.http.Do(r)
+	resp, err := l.store.do(r)
 	if err == nil {
 		l.store.noteClock(resp)
 	}

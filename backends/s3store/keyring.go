@@ -30,6 +30,7 @@ const (
 type keyring struct {
 	config aws.Config // the first one
 	http   *http.Client
+	wires  *wires // nil if requests need net/http's connections
 	load   func(context.Context) (aws.Config, error)
 
 	mu  sync.Mutex
@@ -55,10 +56,13 @@ func newKeyring(ctx context.Context, o Options) (*keyring, error) {
 	if b, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
 		client = b
 	}
-	k.http = client.Freeze().(*http.Client)
-	if o.Transport != nil {
-		k.http.Transport = o.Transport
+	transport := o.Transport
+	if transport == nil {
+		transport = client.GetTransport()
 	}
+	k.http = client.Freeze().(*http.Client)
+	k.http.Transport = transport // the SDK hides its own, whose idle connections can't be closed then
+	k.wires = newWires(transport)
 	return k, nil
 }
 

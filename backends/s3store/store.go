@@ -25,6 +25,7 @@ const learnTries = 4
 type Store struct {
 	client  *s3.Client
 	http    *http.Client
+	wires   *wires
 	keys    *keyring
 	regions regions
 	found   backends.Found[string]
@@ -39,7 +40,7 @@ type Store struct {
 var _ backends.Backend = (*Store)(nil)
 
 func newStore(o Options, k *keyring) *Store {
-	s := &Store{keys: k, http: k.http, retry: pagePolicy(o.Retry), signer: newSigner()}
+	s := &Store{keys: k, http: k.http, wires: k.wires, retry: pagePolicy(o.Retry), signer: newSigner()}
 	if o.RequesterPays {
 		s.payer = types.RequestPayerRequester
 	}
@@ -96,6 +97,7 @@ func endpoint(o Options, configured *string) *string {
 
 // Close frees connections.
 func (s *Store) Close() error {
+	s.wires.close()
 	s.http.CloseIdleConnections()
 	return nil
 }
