@@ -47,6 +47,8 @@ type Cache struct {
 	scratch  *scratch
 	noDirect atomic.Bool // the file system of the cache has no O_DIRECT
 	strict   *semaphore.Weighted
+	asks     *semaphore.Weighted
+	tellers  tellers
 	toVerify chan *object
 	blocks   sync.Pool // of *[BlockSize]byte
 	n        counters
@@ -80,7 +82,7 @@ func Open(o Options) (*Cache, error) {
 
 func newCache(o Options, dir *directory) *Cache {
 	c := &Cache{o: o, fs: o.FS, dir: dir, maxPart: o.maxPart(),
-		requests: semaphore.NewWeighted(int64(o.Requests)), strict: semaphore.NewWeighted(strictMax),
+		requests: semaphore.NewWeighted(int64(o.Requests)), strict: semaphore.NewWeighted(strictMax), asks: semaphore.NewWeighted(asksMax),
 		toVerify: make(chan *object, verifyMax), budget: newBudget(o.MemoryBytes), health: &health{log: o.Logger},
 		recent: recent{grain: o.UseGrain}, fetchers: newFetchers()}
 	c.ctx, c.cancel = context.WithCancel(context.Background())

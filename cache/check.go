@@ -110,11 +110,7 @@ func (c *Cache) checkSmall(ctx context.Context, o *object) (LocalCheck, error) {
 func (o *object) sumHere() (manifest.Sum, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	obj := o.Object
-	if obj.Checksums == "" {
-		obj.Checksums = o.recorded
-	}
-	return pickSum(obj, o.sums)
+	return o.sum()
 }
 
 func (l *LocalCheck) whole(want manifest.Sum, h hash.Hash) bool {

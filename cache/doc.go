@@ -84,8 +84,10 @@
 //
 // The check of the whole by a CRC reads nothing back: CRC32C is joined from those of the
 // blocks; for CRC-64/NVME and CRC-32 parts are hashed when they are written (proof.go),
-// and the source is asked for its checksum when 8 MiB are here. What another process
-// wrote, and all of it after damage, is read from disk.
+// by the one that the source told last until it is known which it has. The source is
+// asked for its checksum when half of the object, or 8 MiB, are here, and also where it
+// told an MD5 or a SHA-256 without being asked, for which all had to be read back
+// (tell.go). What another process wrote, and all of it after damage, is read from disk.
 //
 // What the manifest records of the whole goes above what the source says. Checksums
 // are no part of an object's key: they are taken from whoever brings them first.
@@ -124,7 +126,7 @@
 //	part.mu       who waits for a part
 //	shard.mu      which objects are in memory, and their users
 //	quota.mu, budget.mu, writer.mu, writes.mu, lingering.mu, failures.mu, recentSet.mu,
-//	lending.mu
+//	lending.mu, tellers.mu
 //
 // Disk and network I/O happen outside all of them, but for reads of the index
 // and opening a file, which object.mu covers. Only the writer's goroutine

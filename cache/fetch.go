@@ -188,7 +188,7 @@ func (c *Cache) described(o *object, d Described) error {
 	}
 	if len(d.Sums) > 0 {
 		o.mu.Lock()
-		o.sums = d.Sums
+		o.sums = merge(o.sums, d.Sums)
 		o.mu.Unlock()
 	}
 	return nil

@@ -49,7 +49,7 @@ func (c *Cache) write(o *object, p *part) bool {
 	}
 	gen := o.gen
 	f, err := o.handle(true)
-	prover := c.prover(o)
+	prover := c.prover(o, p)
 	o.mu.Unlock()
 	if err == nil {
 		_, err = f.WriteAt(p.buf[:p.n], p.off)

@@ -48,6 +48,8 @@ type object struct {
 	file                File
 	stale               []File // replaced ones that a reader may still use
 	sums                []manifest.Sum
+	worth               bool   // the source is worth to be asked for more of them
+	asked               bool   // it was, or need not be
 	recorded            string // Checksums of a caller's Object, where the first one had none
 	gen                 uint64 // counts how often the content was dropped
 	// absent is what putCounts said, plus one, before a small object was looked for

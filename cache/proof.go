@@ -16,7 +16,7 @@ type proof struct {
 	alg    manifest.SumAlg
 	joiner manifest.Joiner
 	runs   []run // by offset; none touches another
-	asks   bool  // the source was asked which checksum it has
+	asking bool  // the source was asked for its checksums, or is
 }
 
 // run is n bytes from off on and their CRC.
@@ -74,37 +74,22 @@ func (pf *proof) join(r, next run) run {
 	return run{r.off, r.n + next.n, pf.joiner.Join(r.crc, next.crc, next.n)}
 }
 
-// prover gives what hashes a part of o; nil when nothing would come of it. o.mu is held.
-func (c *Cache) prover(o *object) *prover {
+// prover gives what hashes p, which is about to be written; nil when nothing would come
+// of it. Where the source is still to be asked, it is the CRC that it will tell, by what
+// it told of others. o.mu is held.
+func (c *Cache) prover(o *object, p *part) *prover {
 	if o.has(flagVerified|flagNoSum) || o.gated() || o.pieced() || o.whole() {
 		return nil
 	}
-	obj := o.Object
-	if obj.Checksums == "" {
-		obj.Checksums = o.recorded
-	}
-	sum, ok := pickSum(obj, o.sums)
-	if !ok {
-		c.askSums(o)
+	sum, _ := o.sum()
+	if c.unasked(o) {
+		c.askSoon(o, p.n)
+		sum.Alg = c.tellers.guess(manifest.SourceOf(o.Ref))
 	}
 	if sum.Alg == manifest.SumCRC32C || sum.Alg.Joiner() == nil {
 		return nil // the blocks' own CRC32Cs do
 	}
 	return &prover{sum.Alg, sum.Alg.New()}
-}
-
-// askSums asks the source for checksums, once and before they are needed, when much
-// of o is here. o.mu is held.
-func (c *Cache) askSums(o *object) {
-	if o.proof.asks || o.stored < proveFrom || c.ctx.Err() != nil {
-		return
-	}
-	o.proof.asks = true
-	c.table.hold(o)
-	c.wg.Go(func() {
-		defer c.table.release(o)
-		_, _ = c.wholeSum(c.ctx, o) // the check of the whole asks again
-	})
 }
 
 // provenSum computes the CRC of the whole: what was hashed on its way to the disk

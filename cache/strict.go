@@ -229,28 +229,18 @@ func (c *Cache) learn(o *object, gen uint64, content []byte) {
 	c.writer.dirty(o)
 }
 
-// knownSum finds what the whole of o is checked against, asking the source once
-// for all who wait; there must be something.
+// knownSum is wholeSum where there must be something: a source that had none is asked
+// again each time.
 func (c *Cache) knownSum(ctx context.Context, o *object) (manifest.Sum, error) {
-	answer := c.asking.DoChan("sum"+string(o.key[:]), func() (any, error) {
-		w := c.watch()
-		defer w.stop()
-		sum, err := c.wholeSum(w.ctx, o)
-		return sum, w.error(o.Object, err)
-	})
-	select {
-	case r := <-answer:
-		if r.Err != nil {
-			return manifest.Sum{}, r.Err
-		}
-		if sum := r.Val.(manifest.Sum); sum.Alg != "" {
-			return sum, nil
-		}
-	case <-ctx.Done():
-		return manifest.Sum{}, waitError(ctx, o.Object)
+	if _, ok := o.sumHere(); !ok {
+		o.noteAsked(false)
 	}
-	return manifest.Sum{}, &manifest.Error{Kind: manifest.KindUnsupported, Op: op, Ref: o.Ref,
-		Msg: "no checksum of its whole content is known, and only what was verified is served here", Hint: "mount with --verify fill to read it"}
+	sum, err := c.wholeSum(ctx, o)
+	if err == nil && sum.Alg == "" {
+		err = &manifest.Error{Kind: manifest.KindUnsupported, Op: op, Ref: o.Ref,
+			Msg: "no checksum of its whole content is known, and only what was verified is served here", Hint: "mount with --verify fill to read it"}
+	}
+	return sum, err
 }
 
 // verifiedSmall serves an object that lives in the index: at once when it was

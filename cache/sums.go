@@ -26,14 +26,19 @@ func pickSum(obj manifest.Object, offered []manifest.Sum) (manifest.Sum, bool) {
 	if sum, ok := obj.Sum(); ok {
 		return sum, true
 	}
+	sum := cheapestOf(offered)
+	return sum, sum.Alg != ""
+}
+
+func cheapestOf(offered []manifest.Sum) manifest.Sum {
 	for _, alg := range cheapest {
 		for _, sum := range offered {
 			if sum.Alg == alg && len(sum.Value) == alg.Size() {
-				return sum, true
+				return sum
 			}
 		}
 	}
-	return manifest.Sum{}, false
+	return manifest.Sum{}
 }
 
 // checkBytes checks a whole object in memory.

@@ -59,23 +59,6 @@ func (o *object) gatedNow() bool {
 	return o.gated()
 }
 
-// wholeSum finds what the whole of o is checked against, asking the source if
-// need be. An empty Alg: there is nothing.
-func (c *Cache) wholeSum(ctx context.Context, o *object) (manifest.Sum, error) {
-	if sum, ok := o.sumHere(); ok {
-		return sum, nil
-	}
-	d, err := c.o.Source.Stat(ctx, o.Object)
-	if err != nil {
-		return manifest.Sum{}, sourceError(o.Object, err)
-	}
-	if err := c.described(o, d); err != nil {
-		return manifest.Sum{}, err
-	}
-	sum, _ := pickSum(o.Object, d.Sums)
-	return sum, nil
-}
-
 // completed queues o for the background check when all of it is on disk. The
 // queue is short; what finds no place is queued when it is used again. Blocks that
 // were all written here need not be read back before they are lent. o.mu is held.
@@ -313,7 +296,8 @@ func (c *Cache) distrust(o *object, gen uint64) bool {
 		return false
 	}
 	o.reset(o.flags&flagKept | flagDistrusted)
-	o.parts = nil // in memory; who waits for one keeps it
+	o.sums, o.worth, o.asked = nil, false, false // the source is heard anew
+	o.parts = nil                                // in memory; who waits for one keeps it
 	c.writer.dirty(o)
 	return true
 }
