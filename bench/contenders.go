@@ -47,7 +47,7 @@ type site struct {
 	closes   []func() // last first
 }
 
-// close ends the mount and removes its cache.
+// close ends the mount and empties its cache.
 func (p *site) close() {
 	for i := len(p.closes) - 1; i >= 0; i-- {
 		p.closes[i]()
@@ -64,7 +64,7 @@ func (l *lab) newSite(c contender, set *dataset, n network) (*site, error) {
 			return nil, err
 		}
 	}
-	p.closes = append(p.closes, func() { _ = os.RemoveAll(p.cache) }, func() { _ = os.Remove(l.path("mnt", name)) })
+	p.closes = append(p.closes, func() { emptyFilesBelow(p.cache) }, func() { _ = os.Remove(l.path("mnt", name)) })
 	return p, nil
 }
 

@@ -49,7 +49,7 @@ type walker struct {
 // dirent is a name in a directory.
 type dirent struct {
 	name string
-	dir  bool
+	kind byte // DT_UNKNOWN where the file system does not tell
 }
 
 // walk counts the files below a directory of the directory at.
@@ -67,18 +67,29 @@ func (w *walker) walk(at int, name string) (files int, err error) {
 		return 0, fmt.Errorf("list %s: %w", name, err)
 	}
 	for _, e := range entries {
-		n := 1
-		if e.dir {
-			n, err = w.walk(dir, e.name)
-		} else if w.attributes {
-			err = unix.Fstatat(dir, e.name, &unix.Stat_t{}, unix.AT_SYMLINK_NOFOLLOW)
-		}
+		n, err := w.entry(dir, e)
 		if err != nil {
 			return files, fmt.Errorf("%s: %w", e.name, err)
 		}
 		files += n
 	}
 	return files, nil
+}
+
+// entry counts the files that e is.
+func (w *walker) entry(dir int, e dirent) (files int, err error) {
+	isDir := e.kind == unix.DT_DIR
+	if w.attributes && !isDir || e.kind == unix.DT_UNKNOWN {
+		var st unix.Stat_t
+		if err := unix.Fstatat(dir, e.name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			return 0, err
+		}
+		isDir = st.Mode&unix.S_IFMT == unix.S_IFDIR
+	}
+	if isDir {
+		return w.walk(dir, e.name)
+	}
+	return 1, nil
 }
 
 // list reads a directory to its end.
@@ -91,7 +102,7 @@ func (w *walker) list(dir int) (all []dirent, err error) {
 		for rest := w.buf[:n]; len(rest) > 0; { // struct linux_dirent64
 			const length, kind, name = 16, 18, 19
 			end := binary.NativeEndian.Uint16(rest[length:])
-			e := dirent{unix.ByteSliceToString(rest[name:end]), rest[kind] == unix.DT_DIR}
+			e := dirent{unix.ByteSliceToString(rest[name:end]), rest[kind]}
 			if e.name != "." && e.name != ".." {
 				all = append(all, e)
 			}
