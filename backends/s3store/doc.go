@@ -49,7 +49,8 @@
 //
 // GETs are most of all requests, and the SDK takes longer to make a small one than
 // to send it. So its first GET of a bucket becomes a template (template.go): the next
-// ones differ in key, version and range, and are signed by the SDK's own signer. Any
+// ones differ in key, version and range. They are written and signed as bytes (sign.go),
+// or by the SDK's own signer when they hold more than plain ASCII or go through a proxy. Any
 // answer but a success goes through the SDK as if it had asked.
 //
 // GETs have connections of their own (wires.go): the goroutine that asks writes the
@@ -60,6 +61,6 @@
 // closed meanwhile costs another one, once. Requests through a proxy and redirects are
 // net/http's.
 //
-// Locks: keyring.mu, regions.mu, templates.mu, wires.mu and found.mu are leaves; none is held during a
+// Locks: keyring.mu, regions.mu, templates.mu, wires.mu, textSigner.mu and found.mu are leaves; none is held during a
 // request but keyring.mu while it renews, so that one renewal serves all.
 package s3store

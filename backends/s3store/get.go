@@ -2,8 +2,8 @@ package s3store
 
 import (
 	"context"
+	"io"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -34,11 +34,11 @@ func (s *Store) getObject(sums bool) operation[s3.GetObjectInput, s3.GetObjectOu
 		if t == nil || s.skewed.Load() || !plainKey(*in.Key) {
 			return s.client.GetObject(ctx, in, more...)
 		}
-		r, err := s.sign(ctx, t, in, sums)
+		keys, err := s.keysFor(ctx, t)
 		if err != nil {
 			return s.client.GetObject(ctx, in, more...) // which says why
 		}
-		resp, err := s.do(r)
+		resp, err := s.ask(ctx, t, in, sums, keys)
 		if err == nil && (resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusPartialContent) {
 			t.good.Store(true)
 			return output(resp), nil
@@ -50,20 +50,54 @@ func (s *Store) getObject(sums bool) operation[s3.GetObjectInput, s3.GetObjectOu
 	}
 }
 
-// do sends r, and follows where it is sent on to.
-func (s *Store) do(r *http.Request) (*http.Response, error) {
-	if !s.wires.takes(r) {
-		return s.http.Do(r)
+// keysFor gives the credentials for a request from t, if it needs any.
+func (s *Store) keysFor(ctx context.Context, t *template) (aws.Credentials, error) {
+	if !t.signed {
+		return aws.Credentials{}, nil
 	}
-	resp, err := s.wires.do(r)
+	return s.keys.Retrieve(ctx)
+}
+
+// ask sends a request for in that is made from t.
+func (s *Store) ask(ctx context.Context, t *template, in *s3.GetObjectInput, sums bool, keys aws.Credentials) (*http.Response, error) {
+	if t.direct {
+		if text, ok := t.text(&s.texts, in, sums, keys, time.Now()); ok {
+			resp, err := s.wires.do(ctx, authority{t.scheme, t.host}, func(w io.Writer) error {
+				_, err := w.Write(text)
+				return err
+			})
+			if !sentOn(resp) {
+				return resp, err
+			}
+		}
+	}
+	// A redirect, or what net/http sends in another form, or refuses to.
+	r, err := s.sign(ctx, t, in, sums, keys)
 	if err != nil {
-		return nil, &url.Error{Op: "Get", URL: r.URL.Redacted(), Err: err} // as net/http has it
+		return nil, err
 	}
-	if resp.StatusCode == http.StatusTemporaryRedirect || resp.StatusCode == http.StatusPermanentRedirect {
-		_ = resp.Body.Close()
-		return s.http.Do(r)
+	return s.http.Do(r)
+}
+
+// do sends r, which the SDK made, and follows where it is sent on to.
+func (s *Store) do(r *http.Request) (*http.Response, error) {
+	if s.wires.takes(r) {
+		resp, err := s.wires.do(r.Context(), authority{r.URL.Scheme, r.URL.Host}, r.Write)
+		if !sentOn(resp) {
+			return resp, err
+		}
 	}
-	return resp, nil
+	return s.http.Do(r)
+}
+
+// sentOn tells whether an answer is a redirect that is followed, which net/http knows
+// how to. It is closed then.
+func sentOn(resp *http.Response) bool {
+	if resp == nil || resp.StatusCode != http.StatusTemporaryRedirect && resp.StatusCode != http.StatusPermanentRedirect {
+		return false
+	}
+	_ = resp.Body.Close()
+	return true
 }
 
 // answered is an HTTP client that has its answer already.
@@ -80,9 +114,18 @@ func (s *Store) teach(ctx context.Context, at bucketAt, in *s3.GetObjectInput, m
 	l := &listener{store: s}
 	out, err := s.client.GetObject(ctx, in, append(more[:len(more):len(more)], func(o *s3.Options) { o.HTTPClient = l })...)
 	if err == nil && l.sent != nil {
-		s.templates.put(at, newTemplate(l.sent, *in.Key))
+		s.templates.put(at, s.learnt(l.sent, *in.Key))
 	}
 	return out, err
+}
+
+// learnt is the template of a GET of key, nil if there is none.
+func (s *Store) learnt(r *http.Request, key string) *template {
+	t := newTemplate(r, key)
+	if t != nil {
+		t.direct = t.direct && s.wires.takes(r)
+	}
+	return t
 }
 
 // listener is an HTTP client that remembers what it was given. One request.
@@ -102,7 +145,7 @@ func (l *listener) Do(r *http.Request) (*http.Response, error) {
 }
 
 // sign makes and signs a request for in.
-func (s *Store) sign(ctx context.Context, t *template, in *s3.GetObjectInput, sums bool) (*http.Request, error) {
+func (s *Store) sign(ctx context.Context, t *template, in *s3.GetObjectInput, sums bool, keys aws.Credentials) (*http.Request, error) {
 	r := t.request(*in.Key, aws.ToString(in.VersionId)).WithContext(ctx)
 	if in.IfMatch != nil {
 		r.Header["If-Match"] = []string{*in.IfMatch}
@@ -115,10 +158,6 @@ func (s *Store) sign(ctx context.Context, t *template, in *s3.GetObjectInput, su
 	}
 	if !t.signed {
 		return r, nil
-	}
-	keys, err := s.keys.Retrieve(ctx)
-	if err != nil {
-		return nil, err
 	}
 	return r, s.signer.SignHTTP(ctx, keys, r, r.Header.Get("X-Amz-Content-Sha256"), t.service, t.region, time.Now())
 }

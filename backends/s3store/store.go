@@ -32,6 +32,7 @@ type Store struct {
 	// Of getObject.
 	templates templates
 	signer    *v4.Signer
+	texts     textSigner
 	skewed    atomic.Bool
 	retry     backends.RetryPolicy
 	payer     types.RequestPayer

@@ -1,6 +1,7 @@
 package s3store
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strings"
@@ -15,6 +16,8 @@ import (
 // long to make one as it takes to send and sign it.
 type template struct {
 	scheme, host    string
+	sent            string // as host, in the header
+	direct          bool   // asked on wires, in bytes that are made here
 	path            string // before the key, escaped and as it is
 	plain           string
 	header          http.Header
@@ -60,7 +63,7 @@ func newTemplate(r *http.Request, key string) *template {
 	if !ok || err != nil || r.URL.Opaque != "" || r.Header.Get("X-Amz-S3session-Token") != "" || !plainKey(key) {
 		return nil
 	}
-	t := &template{scheme: r.URL.Scheme, host: r.URL.Host, path: path, plain: plain, header: http.Header{}}
+	t := &template{scheme: r.URL.Scheme, host: r.URL.Host, sent: cmp.Or(r.Host, r.URL.Host), path: path, plain: plain, header: http.Header{}}
 	if t.signed = r.Header.Get("Authorization") != ""; t.signed && !t.scope(r.Header.Get("Authorization")) {
 		return nil
 	}
@@ -69,7 +72,24 @@ func newTemplate(r *http.Request, key string) *template {
 			t.header[name] = v
 		}
 	}
+	t.direct = t.ascii()
 	return t
+}
+
+// ascii tells whether the template is nothing but ASCII, which nobody writes in
+// another way than it is.
+func (t *template) ascii() bool {
+	for name, v := range t.header {
+		if value := strings.Join(v, ""); len(v) > 1 || name != "User-Agent" && !visible(value) || !visible(strings.ReplaceAll(value, " ", "")) {
+			return false
+		}
+	}
+	return t.header.Get("User-Agent") != "" && t.header.Get("X-Amz-Content-Sha256") != "" && visible(t.path) && plainHost(t.sent)
+}
+
+// plainHost tells whether host is sent as it is: not in other letters, nor with a zone.
+func plainHost(host string) bool {
+	return strings.Trim(strings.ToLower(host), "abcdefghijklmnopqrstuvwxyz0123456789.-_:[]") == ""
 }
 
 // scope reads region and service from an Authorization of version 4.

@@ -6,6 +6,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/pinfs/pinfs/backends/backendtest"
 	"github.com/pinfs/pinfs/backends/s3store"
@@ -110,5 +114,60 @@ func TestTemplateRefused(t *testing.T) {
 	}
 	if n := len(f.Lines()); n != 5 {
 		t.Errorf("%d requests for 4 calls, want 5", n)
+	}
+}
+
+// TestSignatures: what is signed without the SDK is signed as the SDK's signer does, and
+// holds no line that a manifest slipped in.
+func TestSignatures(t *testing.T) {
+	for name, token := range map[string]string{"key": "", "session": "TOKEN/+=="} {
+		t.Run(name, func(t *testing.T) {
+			setkeys(t)
+			t.Setenv("AWS_SESSION_TOKEN", token)
+			h := &heard{}
+			s := open(t, s3store.Options{Endpoint: h.server(t).URL, Region: "eu-west-3", RequesterPays: token != ""})
+			objects := []manifest.Object{byVersion("v1/+&= ~é", "e", 3), byETag("e", 3), byETag("a  b", 3), byETag("e\r\nX-Evil: 1", 3)}
+			for _, key := range []string{"a b+ü%23%?#&=~'()*!$@:;,/x", "x/", "%2F", "a//b"} {
+				o := byETag("e", 3)
+				o.Ref = "s3://bucket/" + key
+				objects = append(objects, o)
+			}
+			read(t, s, byETag("e", 3), -1)
+			for _, obj := range objects {
+				for _, length := range []int64{-1, 2} {
+					if body, _, err := s.Open(t.Context(), obj, 0, length); err == nil {
+						body.Close()
+					}
+				}
+			}
+			if n := len(h.requests); n <= 2*(len(objects)-1) { // the evil one is not sent
+				t.Errorf("%d requests for %d objects", n, len(objects))
+			}
+			for _, r := range h.requests {
+				signedAlike(t, r, token)
+			}
+		})
+	}
+}
+
+// signedAlike signs what came once more.
+func signedAlike(t *testing.T, came *http.Request, token string) {
+	t.Helper()
+	at, err := time.Parse("20060102T150405Z", came.Header.Get("X-Amz-Date"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := came.Clone(t.Context())
+	again.URL.Scheme, again.URL.Host = "http", came.Host
+	keys := aws.Credentials{AccessKeyID: "AKIDTEST", SecretAccessKey: canary, SessionToken: token}
+	signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
+	if err := signer.SignHTTP(t.Context(), keys, again, came.Header.Get("X-Amz-Content-Sha256"), "s3", "eu-west-3", at); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := came.Header.Get("Authorization"), again.Header.Get("Authorization"); got != want {
+		t.Errorf("%s: got %q, want %q", came.RequestURI, got, want)
+	}
+	if came.Header.Get("X-Evil") != "" {
+		t.Errorf("%s: a manifest wrote into the header", came.RequestURI)
 	}
 }

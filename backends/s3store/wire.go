@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"net/http"
@@ -34,7 +35,6 @@ type wire struct {
 	under net.Conn        // below TLS
 	raw   syscall.RawConn // nil if under has none
 	in    *bufio.Reader
-	out   *bufio.Writer
 	left  int64 // bytes that may still be read, while a header is
 	heard bool  // something came since the last request
 	since time.Time
@@ -42,7 +42,7 @@ type wire struct {
 
 func newWire(conn net.Conn) *wire {
 	c := &wire{conn: conn, under: conn, left: math.MaxInt64}
-	c.in, c.out = bufio.NewReaderSize(c, wireBuffer), bufio.NewWriter(conn)
+	c.in = bufio.NewReaderSize(c, wireBuffer)
 	if t, ok := conn.(*tls.Conn); ok {
 		c.under = t.NetConn()
 	}
@@ -77,19 +77,16 @@ func (c *wire) quiet() bool {
 	return err == nil && errors.Is(found, unix.EAGAIN)
 }
 
-// exchange sends r and reads the answer up to its body, within limit.
-func (c *wire) exchange(r *http.Request, limit time.Duration, header int64) (*http.Response, error) {
+// exchange has a GET sent and reads the answer up to its body, within limit.
+func (c *wire) exchange(send func(io.Writer) error, limit time.Duration, header int64) (*http.Response, error) {
 	c.heard, c.left = false, header
 	if err := c.conn.SetDeadline(time.Now().Add(limit)); err != nil {
 		return nil, err
 	}
-	if err := r.Write(c.out); err != nil {
+	if err := send(c.conn); err != nil {
 		return nil, err
 	}
-	if err := c.out.Flush(); err != nil {
-		return nil, err
-	}
-	resp, err := c.answer(r)
+	resp, err := c.answer()
 	if err != nil {
 		return nil, err
 	}
@@ -98,9 +95,9 @@ func (c *wire) exchange(r *http.Request, limit time.Duration, header int64) (*ht
 }
 
 // answer reads the header of an answer that is none in the meantime.
-func (c *wire) answer(r *http.Request) (*http.Response, error) {
+func (c *wire) answer() (*http.Response, error) {
 	for range maxInterim + 1 {
-		resp, err := http.ReadResponse(c.in, r)
+		resp, err := http.ReadResponse(c.in, nil) // as for a GET
 		if err != nil || resp.StatusCode >= http.StatusOK || resp.StatusCode == http.StatusSwitchingProtocols {
 			return resp, err
 		}

@@ -6,9 +6,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 )
 
 // wires are connections on which one goroutine sends a request and reads its answer.
@@ -52,10 +55,15 @@ func newWires(t *http.Transport) *wires {
 	return &wires{transport: t, idle: map[authority][]*wire{}}
 }
 
-// takes tells whether r is for w.
+// takes tells whether r is for w. net/http refuses control characters in a header.
 func (w *wires) takes(r *http.Request) bool {
 	if w == nil {
 		return false
+	}
+	for _, values := range r.Header {
+		if strings.ContainsFunc(strings.Join(values, ""), unicode.IsControl) {
+			return false
+		}
 	}
 	if w.transport.Proxy == nil {
 		return true
@@ -64,27 +72,36 @@ func (w *wires) takes(r *http.Request) bool {
 	return proxy == nil && err == nil
 }
 
-// do sends r, a GET, and gives its answer, whose body must be closed.
-func (w *wires) do(r *http.Request) (*http.Response, error) {
-	at := authority{r.URL.Scheme, r.URL.Host}
+// do has a GET sent, perhaps twice, and gives its answer, whose body must be closed.
+// Errors are like net/http's.
+func (w *wires) do(ctx context.Context, at authority, send func(io.Writer) error) (*http.Response, error) {
+	resp, err := w.askSome(ctx, at, send)
+	if err != nil {
+		return nil, &url.Error{Op: "Get", URL: at.scheme + "://" + at.hostport, Err: err}
+	}
+	return resp, nil
+}
+
+// askSome asks on a kept connection or on a new one.
+func (w *wires) askSome(ctx context.Context, at authority, send func(io.Writer) error) (*http.Response, error) {
 	if c := w.take(at); c != nil {
-		resp, err := w.ask(c, at, r)
-		if err == nil || c.heard || r.Context().Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		resp, err := w.ask(ctx, c, at, send)
+		if err == nil || c.heard || ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) {
 			return resp, err
 		}
 		// The server had closed it, as it may: asked anew.
 	}
-	c, err := w.dial(r.Context(), at)
+	c, err := w.dial(ctx, at)
 	if err != nil {
 		return nil, err
 	}
-	return w.ask(c, at, r)
+	return w.ask(ctx, c, at, send)
 }
 
-// ask sends r on c, which it owns.
-func (w *wires) ask(c *wire, at authority, r *http.Request) (*http.Response, error) {
-	stop := context.AfterFunc(r.Context(), c.close)
-	resp, err := c.exchange(r, w.headerLimit(), w.longestHeader())
+// ask asks on c, which it owns.
+func (w *wires) ask(ctx context.Context, c *wire, at authority, send func(io.Writer) error) (*http.Response, error) {
+	stop := context.AfterFunc(ctx, c.close)
+	resp, err := c.exchange(send, w.headerLimit(), w.longestHeader())
 	if err != nil {
 		stop()
 		c.close()
