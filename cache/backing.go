@@ -51,7 +51,7 @@ func newLending() *lending {
 // it lives in the index (64 KiB and less), it was not verified (strict) or is still
 // to be (what nobody knows a checksum of is never, and is lent unless strict), or
 // its blocks were neither written nor yet checked in this process; that is begun
-// then. revoked is
+// then, as by Prepare. revoked is
 // called once when the loan ends by itself: from any goroutine, under the cache's
 // locks, so it must not wait or call the cache. Lend asks no source.
 func (c *Cache) Lend(obj manifest.Object, strict bool, revoked func()) (*Loan, *os.File) {
@@ -88,8 +88,8 @@ func (c *Cache) lend(o *object, strict bool, revoked func()) (*Loan, *os.File) {
 	return l, f
 }
 
-// Prepare begins what Lend needs of obj and can be done without asking for bytes:
-// the checks of a file that is complete.
+// Prepare begins what Lend needs of obj: the checks of a file that is complete. Bytes
+// are asked for only where they came before and a slow disk did not take them.
 func (c *Cache) Prepare(obj manifest.Object) {
 	if c.enter() != nil {
 		return

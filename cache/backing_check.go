@@ -1,9 +1,15 @@
 package cache
 
 // askLoan queues the checks of o, which somebody would like to borrow, if all of it is
-// on disk. A full queue is no harm: the next open asks again. o.mu is held.
+// on disk; else what was given up of it is fetched again, now or when that happens. A full
+// queue is no harm: the next open asks again. o.mu is held.
 func (c *Cache) askLoan(o *object) {
-	if o.stored < o.size || o.pass != nil || o.volatile {
+	if o.pass != nil || o.volatile {
+		return
+	}
+	if o.stored < o.size {
+		o.wanted = true
+		c.mendSoon(o)
 		return
 	}
 	d := c.lending

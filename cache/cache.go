@@ -50,6 +50,7 @@ type Cache struct {
 	asks     *semaphore.Weighted
 	tellers  tellers
 	toVerify chan *object
+	toMend   chan *object
 	blocks   sync.Pool // of *[BlockSize]byte
 	n        counters
 }
@@ -83,7 +84,7 @@ func Open(o Options) (*Cache, error) {
 func newCache(o Options, dir *directory) *Cache {
 	c := &Cache{o: o, fs: o.FS, dir: dir, maxPart: o.maxPart(),
 		requests: semaphore.NewWeighted(int64(o.Requests)), strict: semaphore.NewWeighted(strictMax), asks: semaphore.NewWeighted(asksMax),
-		toVerify: make(chan *object, verifyMax), budget: newBudget(o.MemoryBytes), health: &health{log: o.Logger},
+		toVerify: make(chan *object, verifyMax), toMend: make(chan *object, mendQueue), budget: newBudget(o.MemoryBytes), health: &health{log: o.Logger},
 		recent: recent{grain: o.UseGrain}, fetchers: newFetchers()}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.blocks.New = func() any { return new([BlockSize]byte) }
@@ -121,6 +122,7 @@ func (c *Cache) background() {
 	go c.writer.run()
 	c.wg.Go(c.verifier)
 	c.wg.Go(c.lender)
+	c.wg.Go(c.mender)
 	c.wg.Go(c.janitor)
 	c.wg.Go(c.removeTrash)
 }
@@ -184,6 +186,8 @@ func (c *Cache) stopFetches(ctx context.Context) error {
 	for {
 		select {
 		case o := <-c.toVerify:
+			c.table.release(o)
+		case o := <-c.toMend:
 			c.table.release(o)
 		default:
 			return nil

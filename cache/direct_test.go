@@ -152,7 +152,7 @@ func resident(t *testing.T, name string) (n int) {
 	return n
 }
 
-// stuckFS holds every write until it is let go.
+// stuckFS holds every write until it is let go. Files that are lent are the host's own.
 type stuckFS struct {
 	cache.HostFS
 	gate chan struct{}
@@ -160,8 +160,8 @@ type stuckFS struct {
 
 func (s *stuckFS) OpenFile(name string, flag int, perm fs.FileMode) (cache.File, error) {
 	f, err := s.HostFS.OpenFile(name, flag, perm)
-	if err != nil {
-		return nil, err
+	if err != nil || flag&unix.O_ACCMODE == unix.O_RDONLY {
+		return f, err
 	}
 	return stuck{f, s.gate}, nil
 }

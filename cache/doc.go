@@ -47,7 +47,7 @@
 //
 // A disk that is slower than the source holds nobody: parts that wait for it are
 // given up when their memory is wanted (see writes), and fetched again when they are
-// read again.
+// read again, or behind the readers of an object that somebody would borrow (mend).
 //
 // A sequential reader has a window fetched ahead of it, eight times what it read in
 // sequence, in parts of up to 8 MiB, smaller ones at the end of the object: as many as

@@ -20,23 +20,29 @@ func (c *Cache) start(o *object, p *part, buf []byte) {
 	c.fetchSoon(fetchJob{o, p, buf})
 }
 
-// startAhead begins a fetch that nobody waits for yet, if a request and memory
+// startAhead begins a fetch for a reader who is expected, if a request and memory
 // are to spare for it.
 func (c *Cache) startAhead(o *object, off, n int64, disk bool) bool {
+	return c.startSpare(o, off, n, disk, true) != nil
+}
+
+// startSpare begins a fetch that nobody waits for, with a request and memory that are
+// to spare; nil when they are not. o.mu is held.
+func (c *Cache) startSpare(o *object, off, n int64, disk, awaited bool) *part {
 	if c.n.aheadNow.Add(1) > int64(c.o.Requests)*3/4 || !c.requests.TryAcquire(1) {
 		c.n.aheadNow.Add(-1)
-		return false
+		return nil
 	}
 	buf, ok := c.budget.try(n)
 	if !ok {
 		c.requests.Release(1)
 		c.n.aheadNow.Add(-1)
-		return false
+		return nil
 	}
-	p := newPart(off, n, false, disk)
-	p.ahead, p.awaited, p.check = true, true, o.has(flagVerified) && !o.pieced()
+	p := newPart(off, n, o.whole(), disk)
+	p.ahead, p.awaited, p.check = true, awaited, o.has(flagVerified) && !o.whole() && !o.pieced()
 	c.start(o, p, buf)
-	return true
+	return p
 }
 
 // fetch runs one part from its request to its place on disk.

@@ -10,6 +10,7 @@ func (c *Cache) keep(o *object, p *part) {
 	}
 	if !o.small() { // the writer takes those in batches
 		if !c.writes.wait(p) {
+			c.gaveUp(o, p)
 			c.linger.add(o, p)
 			return
 		}

@@ -43,6 +43,9 @@ type object struct {
 	parts               []*part
 	streams             streams
 	proof               proof
+	lacks               []span // what was given up because the disk was slow
+	wanted              bool   // somebody would borrow it
+	mending             bool   // what it lacks is being fetched, or will be
 	pass                *pass
 	check               *check
 	file                File
@@ -228,6 +231,7 @@ func (o *object) reset(flags uint8) {
 	}
 	o.fresh, o.inherited, o.stored = true, false, 0
 	o.proof.drop()
+	o.lacks = nil
 	o.parts = slices.DeleteFunc(o.parts, func(p *part) bool { return p.loaded.Load() })
 	if o.file != nil {
 		o.stale, o.file = append(o.stale, o.file), nil

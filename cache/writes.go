@@ -8,7 +8,7 @@ import (
 
 // writes gives parts their turn to be written, in order, some at once. When memory
 // is wanted and the disk is slower than what fills it, the oldest in the queue are
-// given up: they can be fetched again, and no reader waits for a disk.
+// given up: they can be fetched again (mend), and no reader waits for a disk.
 type writes struct {
 	c  *Cache
 	mu sync.Mutex
@@ -84,6 +84,13 @@ func (w *writes) next() {
 		return
 	}
 	w.list.Remove(e).(*turn).mine <- true
+}
+
+// calm tells whether nothing waits for the disk.
+func (w *writes) calm() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.list.Len() == 0 && w.busy < writesMax
 }
 
 // reclaim gives up the oldest parts that wait for a slow disk, n bytes of them:
