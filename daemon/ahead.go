@@ -59,6 +59,21 @@ func (a *ahead) Follow(r fusefs.FirstRead) {
 	a.push(o, f, r, n)
 }
 
+// FollowDir notes a listing, and has those listed that come next.
+func (a *ahead) FollowDir(d fusefs.FirstListing) {
+	if a.pushes == nil || a.pushes.list == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.clock++
+	o := a.order(d.Tree)
+	o.used = a.clock
+	if f := o.walk.begins(d.Tree.Snapshot, d.Index); f != nil {
+		f.advance(a.pushes, d)
+	}
+}
+
 // push gives the kernel what comes next. What it was given counts as read: it is not
 // asked for.
 func (a *ahead) push(o *order, f *front, r fusefs.FirstRead, n snapshot.Node) {

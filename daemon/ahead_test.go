@@ -87,7 +87,7 @@ func (c *course) prefetch(obj manifest.Object, n int64) cache.Ahead {
 
 func (c *course) read(files ...int) {
 	for _, i := range files {
-		c.f.Follow(fusefs.FirstRead{Tree: c.tree, Index: c.nodes[i], Begins: true, Ends: true})
+		c.f.Follow(fusefs.FirstRead{At: fusefs.At{Tree: c.tree, Index: c.nodes[i]}, Begins: true, Ends: true})
 	}
 }
 
@@ -294,7 +294,7 @@ func TestAheadOfLargeFiles(t *testing.T) {
 	c := newCourse(t, 1, 64, 5<<20)
 	c.read(0, 1, 2)
 	for i := 3; i < 20; i++ {
-		c.f.Follow(fusefs.FirstRead{Tree: c.tree, Index: c.nodes[i], Begins: true, Ends: false})
+		c.f.Follow(fusefs.FirstRead{At: fusefs.At{Tree: c.tree, Index: c.nodes[i]}, Begins: true, Ends: false})
 	}
 	for i, size := range c.sizes {
 		if size != 1<<20 {
@@ -303,8 +303,8 @@ func TestAheadOfLargeFiles(t *testing.T) {
 	}
 	seen := len(c.order)
 	for i := 20; i < 40; i++ {
-		c.f.Follow(fusefs.FirstRead{Tree: c.tree, Index: c.nodes[i], Begins: true, Ends: false})
-		c.f.Follow(fusefs.FirstRead{Tree: c.tree, Index: c.nodes[i], Begins: false, Ends: true})
+		c.f.Follow(fusefs.FirstRead{At: fusefs.At{Tree: c.tree, Index: c.nodes[i]}, Begins: true, Ends: false})
+		c.f.Follow(fusefs.FirstRead{At: fusefs.At{Tree: c.tree, Index: c.nodes[i]}, Begins: false, Ends: true})
 	}
 	if len(c.order) == seen {
 		t.Fatal("nothing more was asked for")

@@ -14,6 +14,7 @@ type order struct {
 	asked  [askedSlots]uint32 // files that were asked for, plus one
 	fronts []front
 	rest   rest
+	walk   walk
 }
 
 type recentRead struct {

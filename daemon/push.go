@@ -88,10 +88,10 @@ func (p *pushes) close() {
 
 // job is a run of files that are brought to the kernel.
 type job struct {
-	read   fusefs.FirstRead // that made it
-	places []fusefs.Place   // what is listed first
-	from   uint32           // nodes that are pushed
-	to     uint32           //
+	by     fusefs.At      // what made it
+	places []fusefs.Place // what is listed first
+	from   uint32         // nodes that are pushed
+	to     uint32         //
 	marker uint32           // is left out, so that its READ tells where the reader is
 
 	at    atomic.Uint32 // the node that the reader asked for last
@@ -102,7 +102,7 @@ type job struct {
 	judged  bool // the front took note of it; the front's own
 }
 
-// start runs j unless too many run. Its read must not have been answered.
+// start runs j unless too many run. What made it must not have been answered.
 func (p *pushes) start(j *job) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -111,7 +111,7 @@ func (p *pushes) start(j *job) bool {
 	}
 	select {
 	case buf := <-p.bufs:
-		k, release := p.kernel, j.read.Hold()
+		k, release := p.kernel, j.by.Hold()
 		p.jobs.Go(func() {
 			defer release()
 			p.bufs <- p.run(k, j, buf)
@@ -122,15 +122,15 @@ func (p *pushes) start(j *job) bool {
 	}
 }
 
-// place gives the place of file index of the version of r; false when there is none
+// place gives the place of file index of the version of by; false when there is none
 // that can be listed.
-func (p *pushes) place(r fusefs.FirstRead, index uint32) (fusefs.Place, bool) {
+func (p *pushes) place(by fusefs.At, index uint32) (fusefs.Place, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.kernel == nil || p.kernel.Device() == 0 {
 		return fusefs.Place{}, false
 	}
-	at, err := p.kernel.Place(r.Tree, r.Slot, index)
+	at, err := p.kernel.Place(by.Tree, by.Slot, index)
 	return at, err == nil
 }
 
@@ -165,7 +165,7 @@ func (p *pushes) run(k kernel, j *job, buf []byte) []byte {
 
 // push pushes file i if it should be; false when it can't.
 func (p *pushes) push(k kernel, j *job, i uint32, buf []byte) bool {
-	s := j.read.Tree.Snapshot
+	s := j.by.Tree.Snapshot
 	n, err := s.Stat(i)
 	if err != nil {
 		return false
@@ -177,7 +177,7 @@ func (p *pushes) push(k kernel, j *job, i uint32, buf []byte) bool {
 	if err != nil || obj.Size != n.Size {
 		return false
 	}
-	return k.Push(j.read.Slot, i, func() []byte {
+	return k.Push(j.by.Slot, i, func() []byte {
 		if !p.peek(obj, buf[:n.Size]) {
 			return nil
 		}

@@ -104,7 +104,7 @@ func (p *pushCourse) read(i int) {
 	}
 	k.mu.Unlock()
 	if asks {
-		p.f.Follow(fusefs.FirstRead{Tree: p.tree, Index: node, Begins: true, Ends: true, Looked: looked})
+		p.f.Follow(fusefs.FirstRead{At: fusefs.At{Tree: p.tree, Index: node}, Begins: true, Ends: true, Looked: looked})
 		p.settled() // this reader is slower than the cache
 	}
 }

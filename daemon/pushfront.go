@@ -30,7 +30,7 @@ func (f *pushFront) push(p *pushes, r fusefs.FirstRead, dir snapshot.Node, cross
 	if !f.due(r) {
 		return 0, 0
 	}
-	j := &job{read: r, from: r.Index + 2}
+	j := &job{by: r.At, from: r.Index + 2}
 	if f.job != nil {
 		j.from = max(j.from, f.job.reached)
 	}
@@ -93,8 +93,8 @@ func (f *pushFront) names(p *pushes, j *job, end uint32) {
 	if p.list == nil || !f.looked {
 		return
 	}
-	for at := max(j.read.Index+1, f.listed); at < end && at <= j.read.Index+listAhead && len(j.places) < mostPlaces; {
-		place, ok := p.place(j.read, at)
+	for at := max(j.by.Index+1, f.listed); at < end && at <= j.by.Index+listAhead && len(j.places) < mostPlaces; {
+		place, ok := p.place(j.by, at)
 		if !ok {
 			return
 		}

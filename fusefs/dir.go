@@ -60,6 +60,7 @@ func (f *fileSystem) readDir(cancel <-chan struct{}, in *fuse.ReadIn, w dirWrite
 	}
 	defer f.trees.release(held)
 	w.held = held
+	f.followDir(held, n.index, in)
 	if err := w.children(n, s, in.Offset); err != nil {
 		return f.fail(s.path(""), err)
 	}

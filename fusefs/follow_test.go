@@ -14,6 +14,7 @@ import (
 type follower struct {
 	mu           sync.Mutex
 	begins, ends map[string]int
+	dirs         []uint32
 }
 
 func (f *follower) Follow(r fusefs.FirstRead) {
@@ -29,6 +30,12 @@ func (f *follower) Follow(r fusefs.FirstRead) {
 	if r.Ends {
 		f.ends[string(n.Name)]++
 	}
+}
+
+func (f *follower) FollowDir(d fusefs.FirstListing) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dirs = append(f.dirs, d.Index)
 }
 
 // TestFollower hears of the beginning and the end of each file once, of nothing

@@ -30,6 +30,8 @@ func (h *lastRead) Follow(r fusefs.FirstRead) {
 	h.last = r
 }
 
+func (h *lastRead) FollowDir(fusefs.FirstListing) {}
+
 func (h *lastRead) read() fusefs.FirstRead {
 	h.mu.Lock()
 	defer h.mu.Unlock()
