@@ -54,7 +54,8 @@
 // another process (fusefs/lister), if he had to look them up, and the contents are
 // put into the kernel's cache, up to 64 files before him. One of them is left out: its
 // READ tells how far he is. Where he is faster than the cache, or what comes next is
-// not here yet, nothing is pushed for the next 8 to 128 reads.
+// not here yet, nothing is pushed for the next 8 to 128 reads. The same process lists
+// every other stripe of directories beside a reader that lists them in order (walk).
 //
 // # Bringing
 //
