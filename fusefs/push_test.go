@@ -18,16 +18,28 @@ import (
 	"github.com/pinfs/pinfs/manifest"
 )
 
-// lastRead is a Follower that keeps the last read.
+// lastRead is a Follower that keeps the last read, and holds all of them until it is
+// released.
 type lastRead struct {
-	mu   sync.Mutex
-	last fusefs.FirstRead
+	mu    sync.Mutex
+	last  fusefs.FirstRead
+	holds []func()
 }
 
 func (h *lastRead) Follow(r fusefs.FirstRead) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.last = r
+	h.holds = append(h.holds, r.Hold())
+}
+
+func (h *lastRead) release() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, release := range h.holds {
+		release()
+	}
+	h.holds = nil
 }
 
 func (h *lastRead) FollowDir(fusefs.FirstListing) {}
@@ -148,6 +160,7 @@ func TestPlaceBelowNames(t *testing.T) {
 		if p.Dir != dir || p.Names != 1 {
 			t.Errorf("place in a mount of %q: %+v", project, p)
 		}
+		h.release()
 	}
 }
 
