@@ -193,6 +193,7 @@ func output(resp *http.Response) *s3.GetObjectOutput {
 		ETag: header(resp, "Etag"), VersionId: header(resp, "X-Amz-Version-Id"), ContentRange: header(resp, "Content-Range"),
 		SSECustomerAlgorithm: header(resp, "X-Amz-Server-Side-Encryption-Customer-Algorithm"),
 		ChecksumCRC64NVME:    header(resp, "X-Amz-Checksum-Crc64nvme"), ChecksumCRC32C: header(resp, "X-Amz-Checksum-Crc32c"),
+		ChecksumCRC32:  header(resp, "X-Amz-Checksum-Crc32"),
 		ChecksumSHA256: header(resp, "X-Amz-Checksum-Sha256")}
 	out.ServerSideEncryption = types.ServerSideEncryption(resp.Header.Get("X-Amz-Server-Side-Encryption"))
 	out.ChecksumType = types.ChecksumType(resp.Header.Get("X-Amz-Checksum-Type"))
