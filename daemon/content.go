@@ -106,7 +106,7 @@ func (c content) prefetch(obj manifest.Object, n int64) cache.Ahead {
 }
 
 // listNames gives what lists names ahead of readers, nil if nothing does.
-func (d *Daemon) listNames() func(context.Context, lister.Request) error {
+func (d *Daemon) listNames() func(context.Context, []lister.Request) error {
 	if d.lister == nil {
 		return nil
 	}

@@ -17,7 +17,7 @@ func NewAhead(prefetch func(obj manifest.Object, n int64) cache.Ahead) fusefs.Fo
 // Kernel is what a follower pushes to.
 type Kernel interface {
 	kernel
-	List(ctx context.Context, r lister.Request) error
+	List(ctx context.Context, all []lister.Request) error
 }
 
 // NewPusher is NewAhead for a mount in k, with all in the cache that peek has. settled

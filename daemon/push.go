@@ -28,7 +28,7 @@ var _ kernel = (*fusefs.Mounted)(nil)
 // virtual machine each question costs two wake-ups.
 type pushes struct {
 	peek func(obj manifest.Object, p []byte) bool
-	list func(ctx context.Context, r lister.Request) error // nil: names are not listed
+	list func(ctx context.Context, all []lister.Request) error // nil: names are not listed
 
 	bufs chan []byte // of the jobs that may run now
 
@@ -63,7 +63,7 @@ const (
 	jobWait = 10 * time.Second
 )
 
-func newPushes(peek func(manifest.Object, []byte) bool, list func(context.Context, lister.Request) error) *pushes {
+func newPushes(peek func(manifest.Object, []byte) bool, list func(context.Context, []lister.Request) error) *pushes {
 	p := &pushes{peek: peek, list: list, bufs: make(chan []byte, maxJobs)}
 	for range maxJobs {
 		p.bufs <- nil
@@ -92,7 +92,7 @@ type job struct {
 	places []fusefs.Place // what is listed first
 	from   uint32         // nodes that are pushed
 	to     uint32         //
-	marker uint32           // is left out, so that its READ tells where the reader is
+	marker uint32         // is left out, so that its READ tells where the reader is
 
 	at    atomic.Uint32 // the node that the reader asked for last
 	ended atomic.Bool
@@ -140,10 +140,8 @@ func (p *pushes) run(k kernel, j *job, buf []byte) []byte {
 	j.reached, j.failed = j.from, true
 	ctx, cancel := context.WithTimeout(context.Background(), jobWait)
 	defer cancel()
-	for _, at := range j.places {
-		if p.list(ctx, lister.Request{Dir: at.Dir, Device: k.Device(), From: at.From, Names: at.Names}) != nil {
-			return buf
-		}
+	if len(j.places) > 0 && p.listPlaces(ctx, k, j.places) != nil {
+		return buf
 	}
 	if buf == nil {
 		buf = make([]byte, maxPushed)
@@ -161,6 +159,15 @@ func (p *pushes) run(k kernel, j *job, buf []byte) []byte {
 	}
 	j.failed = pushed < (j.to-j.from)/2
 	return buf
+}
+
+// listPlaces has the names of places listed.
+func (p *pushes) listPlaces(ctx context.Context, k kernel, places []fusefs.Place) error {
+	var all []lister.Request
+	for _, at := range places {
+		all = append(all, lister.Request{Dir: at.Dir, Device: k.Device(), From: at.From, Names: at.Names})
+	}
+	return p.list(ctx, all)
 }
 
 // push pushes file i if it should be; false when it can't.

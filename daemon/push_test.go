@@ -64,14 +64,16 @@ func (k *fakeKernel) Place(t *fusefs.Tree, _, index uint32) (fusefs.Place, error
 	return fusefs.Place{Dir: path.Join("/m", below), From: int64(index), Names: int(dir.First + dir.Count - index)}, err
 }
 
-func (k *fakeKernel) List(_ context.Context, r lister.Request) error {
+func (k *fakeKernel) List(_ context.Context, all []lister.Request) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if r.Device != 7 {
-		return fmt.Errorf("device %d", r.Device)
-	}
-	for i := range r.Names {
-		k.known[uint32(r.From)+uint32(i)] = true
+	for _, r := range all {
+		if r.Device != 7 {
+			return fmt.Errorf("device %d", r.Device)
+		}
+		for i := range r.Names {
+			k.known[uint32(r.From)+uint32(i)] = true
+		}
 	}
 	return nil
 }

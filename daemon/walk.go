@@ -1,7 +1,9 @@
 package daemon
 
 import (
+
 	"github.com/pinfs/pinfs/fusefs"
+	"github.com/pinfs/pinfs/fusefs/lister"
 	"github.com/pinfs/pinfs/manifest/snapshot"
 )
 
@@ -29,9 +31,11 @@ const (
 	walkFronts = 4
 	// walkStreak is how many directories must have come in order.
 	walkStreak = 3
-	// stripeNames and stripeDirs say how many directories a stripe has: as many as have so
-	// many names, and no more than so many.
-	stripeNames, stripeDirs = 512, 16
+	// ownNames and besideNames say how many directories a stripe of the reader and one
+	// beside it have: as many as have so many names, and stripeDirs at most. The other
+	// process does nothing else meanwhile, and so gets more done.
+	ownNames, besideNames = 1024, 1536
+	stripeDirs            = lister.MaxRequests
 	// nearDir is how far behind a directory the next one is looked for, nodes.
 	nearDir = 256
 )
@@ -70,9 +74,9 @@ func nextDir(s *snapshot.Snapshot, index uint32) uint32 {
 	return 0
 }
 
-// stripe gives the directories from index on that make up one.
-func stripe(s *snapshot.Snapshot, index uint32) (dirs []uint32) {
-	for names := uint32(0); index != 0 && names < stripeNames && len(dirs) < stripeDirs; index = nextDir(s, index) {
+// stripe gives the directories from index on that have most names, about.
+func stripe(s *snapshot.Snapshot, index, most uint32) (dirs []uint32) {
+	for names := uint32(0); index != 0 && names < most && len(dirs) < stripeDirs; index = nextDir(s, index) {
 		n, err := s.Stat(index)
 		if err != nil {
 			return nil
@@ -89,11 +93,11 @@ func (f *walkFront) advance(p *pushes, d fusefs.FirstListing) {
 		return
 	}
 	s := d.Tree.Snapshot
-	own := stripe(s, d.Index)
+	own := stripe(s, d.Index, ownNames)
 	if len(own) == 0 {
 		return
 	}
-	beside := stripe(s, nextDir(s, own[len(own)-1]))
+	beside := stripe(s, nextDir(s, own[len(own)-1]), besideNames)
 	if len(beside) == 0 {
 		return
 	}

@@ -52,10 +52,10 @@ func New(argv []string, log *slog.Logger) *Lister {
 	return &Lister{argv: argv, log: log}
 }
 
-// List has names listed. It waits for one request at a time, each for some seconds at
-// most; after one that took longer, and where no process can be started, it fails at
-// once for a while.
-func (l *Lister) List(ctx context.Context, r Request) error {
+// List has directories listed, MaxRequests at most; one that can't be is passed over.
+// It waits for one call at a time, each for some seconds at most; after one that took
+// longer, and where no process can be started, it fails at once for a while.
+func (l *Lister) List(ctx context.Context, all []Request) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed || time.Now().Before(l.broken) {
@@ -68,14 +68,14 @@ func (l *Lister) List(ctx context.Context, r Request) error {
 		l.fail(err)
 		return err
 	}
-	a, err := l.p.ask(r)
+	a, err := l.p.ask(all)
 	if err != nil {
 		l.fail(err)
 		return err
 	}
 	l.restIn(idle)
 	if a.Error != "" {
-		return fmt.Errorf("list %s: %s", r.Dir, a.Error)
+		return errors.New(a.Error)
 	}
 	return nil
 }
@@ -160,8 +160,12 @@ func start(argv []string) (*process, error) {
 }
 
 // ask sends a request and waits for its answer.
-func (p *process) ask(r Request) (a wireAnswer, err error) {
-	line, err := json.Marshal(wireRequest{[]byte(r.Dir), r.Device, r.From, r.Names})
+func (p *process) ask(all []Request) (a wireAnswer, err error) {
+	wire := make([]wireRequest, 0, len(all))
+	for _, r := range all {
+		wire = append(wire, wireRequest{[]byte(r.Dir), r.Device, r.From, r.Names})
+	}
+	line, err := json.Marshal(wire)
 	if err != nil {
 		return a, err
 	}

@@ -44,7 +44,7 @@ func ok(t testing.TB, err error) {
 }
 
 // fill makes a directory of n files and gives a request for all.
-func fill(t testing.TB, n int) lister.Request {
+func fill(t testing.TB, n int) []lister.Request {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "ä \xff\n%")
 	ok(t, os.Mkdir(dir, 0o700))
@@ -53,7 +53,7 @@ func fill(t testing.TB, n int) lister.Request {
 	}
 	var st unix.Stat_t
 	ok(t, unix.Stat(dir, &st))
-	return lister.Request{Dir: dir, Device: st.Dev, Names: 1 << 30}
+	return []lister.Request{{Dir: dir, Device: st.Dev, Names: 1 << 30}}
 }
 
 func newLister(t testing.TB, role string) *lister.Lister {
@@ -86,11 +86,11 @@ func TestListInAnotherProcess(t *testing.T) {
 	if n := len(children(t)); n != 1 {
 		t.Errorf("%d processes for three requests", n)
 	}
-	elsewhere, absent := r, r
+	elsewhere, absent := r[0], r[0]
 	elsewhere.Device++
 	absent.Dir += "x"
 	for _, bad := range []lister.Request{elsewhere, absent} {
-		if l.List(t.Context(), bad) == nil {
+		if l.List(t.Context(), []lister.Request{bad, r[0]}) == nil {
 			t.Errorf("%+v was listed", bad)
 		}
 	}
@@ -150,9 +150,13 @@ func TestContextThatEnded(t *testing.T) {
 // TestServeCounts: no more is listed than was asked for, but for what one buffer
 // holds, and from an offset only what is behind it.
 func TestServeCounts(t *testing.T) {
-	r := fill(t, 5000)
-	serve := func(r lister.Request) (names int, failed string) {
-		line, err := json.Marshal(map[string]any{"dir": []byte(r.Dir), "device": r.Device, "from": r.From, "names": r.Names})
+	r := fill(t, 5000)[0]
+	serve := func(all ...lister.Request) (names int, failed string) {
+		var wire []map[string]any
+		for _, r := range all {
+			wire = append(wire, map[string]any{"dir": []byte(r.Dir), "device": r.Device, "from": r.From, "names": r.Names})
+		}
+		line, err := json.Marshal(wire)
 		ok(t, err)
 		var out bytes.Buffer
 		ok(t, lister.Serve(bytes.NewReader(append(line, '\n')), &out))
@@ -166,6 +170,11 @@ func TestServeCounts(t *testing.T) {
 	if n, failed := serve(r); n != 5002 || failed != "" {
 		t.Errorf("all: %d names, %q; want 5002", n, failed)
 	}
+	absent := r
+	absent.Dir += "x"
+	if n, failed := serve(r, absent, r); n != 2*5002 || failed == "" {
+		t.Errorf("two, and one that is not there: %d names, %q", n, failed)
+	}
 	r.Names = 100
 	if n, failed := serve(r); n < 100 || n > 2000 || failed != "" {
 		t.Errorf("a hundred: %d names, %q", n, failed)
@@ -177,7 +186,7 @@ func TestServeCounts(t *testing.T) {
 }
 
 func TestServeRefusesNonsense(t *testing.T) {
-	for _, in := range []string{"x\n", "[]\n", `{"dir":1}` + "\n", strings.Repeat("x", 1<<20)} {
+	for _, in := range []string{"x\n", "{}\n", `[{"dir":1}]` + "\n", strings.Repeat("x", 2<<20)} {
 		var out bytes.Buffer
 		if err := lister.Serve(strings.NewReader(in), &out); err == nil || out.Len() > 0 {
 			t.Errorf("%.20q: %v, answered %q", in, err, out.String())

@@ -29,7 +29,8 @@ type wireRequest struct {
 	Names  int    `json:"names"`
 }
 
-// wireAnswer tells how many names there were, or why not.
+// wireAnswer tells how many names there were in all, and why one of the directories
+// could not be listed.
 type wireAnswer struct {
 	Names int    `json:"names"`
 	Error string `json:"error,omitempty"`
@@ -38,8 +39,10 @@ type wireAnswer struct {
 const (
 	// bufferSize is what the kernel's libraries ask for at once.
 	bufferSize = 32 << 10
-	// maxLine bounds a request: a path of 4,096 bytes in base64, and the rest.
-	maxLine = 16 << 10
+	// MaxRequests bounds what is listed at once.
+	MaxRequests = 32
+	// maxLine bounds that: paths of 4,096 bytes in base64, and the rest.
+	maxLine = MaxRequests * (8 << 10)
 )
 
 // Serve answers requests until in ends.
@@ -49,20 +52,26 @@ func Serve(in io.Reader, out io.Writer) error {
 	answers := json.NewEncoder(out)
 	buf := make([]byte, bufferSize)
 	for lines.Scan() {
-		var r wireRequest
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+		var all []wireRequest
+		if err := json.Unmarshal(lines.Bytes(), &all); err != nil {
 			return fmt.Errorf("list ahead: %w", err)
 		}
-		var a wireAnswer
-		var err error
-		if a.Names, err = list(Request{string(r.Dir), r.Device, r.From, r.Names}, buf); err != nil {
-			a.Error = err.Error()
-		}
-		if err := answers.Encode(a); err != nil {
+		if err := answers.Encode(listAll(all, buf)); err != nil {
 			return fmt.Errorf("list ahead: %w", err)
 		}
 	}
 	return lines.Err()
+}
+
+// listAll lists one directory after the other.
+func listAll(all []wireRequest, buf []byte) (a wireAnswer) {
+	for _, r := range all {
+		names, err := list(Request{string(r.Dir), r.Device, r.From, r.Names}, buf)
+		if a.Names += names; err != nil {
+			a.Error = fmt.Sprintf("list %s: %v", r.Dir, err)
+		}
+	}
+	return a
 }
 
 // errElsewhere is for a directory that is not the mount's.
