@@ -1,7 +1,6 @@
 package daemon
 
 import (
-
 	"github.com/pinfs/pinfs/fusefs"
 	"github.com/pinfs/pinfs/fusefs/lister"
 	"github.com/pinfs/pinfs/manifest/snapshot"
