@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
@@ -83,6 +84,35 @@ func TestRottenBytesAreFetchedAgain(t *testing.T) {
 	if n, _ := s.asked(); n != 0 {
 		t.Errorf("requests after the repair: got %d, want 0", n)
 	}
+}
+
+// TestDamagedHeaders: contents whose keys and lengths in the value log rotted are
+// fetched again, and the index can be closed.
+func TestDamagedHeaders(t *testing.T) {
+	s, dir := newSource(), t.TempDir()
+	objs := filled(t, dir, s, 1000, 8<<10, 60<<10)
+	c := open(t, options(dir, s))
+	for _, name := range files(t, dir, "index/*.vlog") {
+		b, err := os.ReadFile(name)
+		noErr(t, err)
+		f, err := os.OpenFile(name, os.O_WRONLY, 0) // badger has it mapped
+		noErr(t, err)
+		for _, obj := range objs {
+			const before = 48 // the header and the key
+			if at := bytes.Index(b, s.data[obj.Ref]); at >= before {
+				_, err = f.WriteAt(bytes.Repeat([]byte{0xff, 0xff, 0xff, 0x3f}, before/4), int64(at-before)) // lengths of many MiB
+				noErr(t, err)
+			}
+		}
+		noErr(t, f.Close())
+	}
+	for _, obj := range objs {
+		readAll(t, c, obj, s.data[obj.Ref], 1<<20)
+	}
+	if n, _ := s.asked(); n != len(objs) {
+		t.Errorf("%d requests for %d objects that rotted", n, len(objs))
+	}
+	noErr(t, c.Close())
 }
 
 // TestLostTable: blocks whose table rotted are fetched again, and count once.

@@ -43,6 +43,7 @@ func indexOptions(path string, size int64, log *slog.Logger) badger.Options {
 		WithValueThreshold(512).WithValueLogFileSize(min(max(size/64, 16<<20), 128<<20)).
 		WithCompression(options.None).WithBlockCacheSize(0).WithIndexCacheSize(16 << 20).
 		WithChecksumVerificationMode(options.OnBlockRead).
+		WithVerifyValueChecksum(true). // of a value whose header is damaged badger keeps a lock, which Close waits for
 		WithNumCompactors(2).WithNumGoroutines(2).
 		WithSyncWrites(false).WithDetectConflicts(false).WithMetricsEnabled(false)
 }
