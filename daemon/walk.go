@@ -18,9 +18,9 @@ type walk struct {
 
 // walkFront is where one reader is.
 type walkFront struct {
-	used   uint64 // walk's clock
-	next   uint32 // the directory that is expected; 0: none
-	streak int    // how many came as expected
+	used  uint64 // walk's clock
+	next  uint32 // the directory that is expected; 0: none
+	names uint32 // of directories that came as expected
 	// from and to are what is listed beside the reader, who is expected at after then.
 	from, to, after uint32
 }
@@ -28,8 +28,9 @@ type walkFront struct {
 const (
 	// walkFronts are the readers that are followed at once, or the depths of one.
 	walkFronts = 4
-	// walkStreak is how many directories must have come in order.
-	walkStreak = 3
+	// walkNames is how many names must have come in order: to start the process that lists
+	// takes as long as some thousand more.
+	walkNames = 8192
 	// ownNames and besideNames say how many directories a stripe of the reader and one
 	// beside it have: as many as have so many names, and stripeDirs at most. The other
 	// process does nothing else meanwhile, and so gets more done.
@@ -51,7 +52,9 @@ func (w *walk) begins(s *snapshot.Snapshot, index uint32) *walkFront {
 			return nil
 		case f.next != 0 && f.next == index, f.to != 0 && f.after == index:
 			f.used, f.next = w.used, nextDir(s, index)
-			f.streak++
+			if n, err := s.Stat(index); err == nil {
+				f.names += n.Count
+			}
 			return f
 		case f.used < oldest.used:
 			oldest = f
@@ -88,7 +91,7 @@ func stripe(s *snapshot.Snapshot, index, most uint32) (dirs []uint32) {
 
 // advance has the stripe listed that comes after the one that the reader begins at d.
 func (f *walkFront) advance(p *pushes, d fusefs.FirstListing) {
-	if f.streak < walkStreak || f.to != 0 && d.Index < f.after {
+	if f.names < walkNames || f.to != 0 && d.Index < f.after {
 		return
 	}
 	s := d.Tree.Snapshot
