@@ -39,15 +39,7 @@ func (c *Cache) mendSoon(o *object) {
 	if !o.wanted || o.mending || len(o.lacks) == 0 || c.ctx.Err() != nil {
 		return
 	}
-	c.table.hold(o)
-	c.n.busy.Add(1)
-	select {
-	case c.toMend <- o:
-		o.mending = true
-	default:
-		c.n.busy.Add(-1)
-		c.table.release(o)
-	}
+	o.mending = c.enqueue(c.toMend, o)
 }
 
 // mender mends what was queued, one object after the other.
@@ -63,8 +55,7 @@ func (c *Cache) mender() {
 				c.askLoan(o)
 			}
 			o.mu.Unlock()
-			c.n.busy.Add(-1)
-			c.table.release(o)
+			c.dequeued(o)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/pinfs/pinfs/manifest"
@@ -183,18 +184,9 @@ func (c *Cache) askSoon(o *object, n int64) {
 func merge(was, told []manifest.Sum) []manifest.Sum {
 	all := told[:len(told):len(told)]
 	for _, old := range was {
-		if !has(told, old.Alg) {
+		if !slices.ContainsFunc(told, func(s manifest.Sum) bool { return s.Alg == old.Alg }) {
 			all = append(all, old)
 		}
 	}
 	return all
-}
-
-func has(sums []manifest.Sum, alg manifest.SumAlg) bool {
-	for _, sum := range sums {
-		if sum.Alg == alg {
-			return true
-		}
-	}
-	return false
 }

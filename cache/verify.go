@@ -73,14 +73,27 @@ func (c *Cache) completed(o *object) {
 	if o.stored < o.size || o.whole() || o.volatile || o.has(flagVerified|flagNoSum) {
 		return
 	}
+	c.enqueue(c.toVerify, o)
+}
+
+// enqueue queues o and counts it as busy, unless the queue is full. Whoever takes it out
+// calls dequeued.
+func (c *Cache) enqueue(queue chan *object, o *object) bool {
 	c.table.hold(o)
 	c.n.busy.Add(1)
 	select {
-	case c.toVerify <- o:
+	case queue <- o:
+		return true
 	default:
-		c.n.busy.Add(-1)
-		c.table.release(o)
+		c.dequeued(o)
+		return false
 	}
+}
+
+// dequeued ends what enqueue began.
+func (c *Cache) dequeued(o *object) {
+	c.n.busy.Add(-1)
+	c.table.release(o)
 }
 
 // verifier checks complete objects one after the other, behind the readers.
@@ -91,8 +104,7 @@ func (c *Cache) verifier() {
 			return
 		case o := <-c.toVerify:
 			_ = c.verify(c.ctx, o, true) // it is noted
-			c.n.busy.Add(-1)
-			c.table.release(o)
+			c.dequeued(o)
 		}
 	}
 }
