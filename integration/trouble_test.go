@@ -46,6 +46,10 @@ func gets(p *servers.FaultProxy) int {
 	})
 }
 
+// onceEach tells whether asked requests may be one for each of files, and at most one
+// of 20 again: the hedges of answers that were late.
+func onceEach(asked, files int) bool { return asked >= files && asked <= files+files/20 }
+
 // getOf matches requests for the content of objects whose key ends with suffix.
 func getOf(suffix string) func(*http.Request) bool {
 	return func(r *http.Request) bool { return r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, suffix) }
