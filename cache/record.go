@@ -137,6 +137,9 @@ func (c *chunk) count() (n int64) {
 	return n
 }
 
+// full tells whether all blocks of c are on disk.
+func (c *chunk) full() bool { return c.count() == int64(len(c.crc)) }
+
 func (c *chunk) encode() []byte {
 	b := make([]byte, 0, 2+8*len(c.present)+4*len(c.crc)+4)
 	b = append(b, 1, 0)

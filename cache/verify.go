@@ -158,7 +158,7 @@ func (c *Cache) runCheck(ctx context.Context, o *object, gen uint64, polite bool
 		c.mark(o, gen, flagNoSum)
 		return nil
 	}
-	got, read, err := c.hashStored(ctx, o, want.Alg, polite)
+	got, read, err := c.hashStored(ctx, o, gen, want.Alg, polite)
 	if err != nil {
 		return ignoreDamage(err)
 	}
@@ -197,10 +197,11 @@ func ignoreDamage(err error) error {
 // hashStored computes the checksum of what is on disk: from the CRCs of the
 // blocks or from those of what was written when that is enough, else by reading it;
 // read is how many bytes were.
-func (c *Cache) hashStored(ctx context.Context, o *object, alg manifest.SumAlg, polite bool) (sum []byte, read int64, err error) {
+func (c *Cache) hashStored(ctx context.Context, o *object, gen uint64, alg manifest.SumAlg, polite bool) (sum []byte, read int64, err error) {
 	switch {
 	case alg == manifest.SumCRC32C:
-		return crcWhole(o.allCRCs(), o.size), 0, nil
+		crcs, err := o.allCRCs(gen)
+		return crcWhole(crcs, o.size), 0, err
 	case alg.Joiner() != nil:
 		return c.provenSum(ctx, o, alg, polite)
 	}
@@ -239,15 +240,20 @@ func (c *Cache) giveWay(ctx context.Context) {
 	}
 }
 
-func (o *object) allCRCs() []uint32 {
+// allCRCs gives the CRC of each block. What was dropped since gen or whose table was
+// lost says nothing of the source's bytes: that is damage.
+func (o *object) allCRCs(gen uint64) ([]uint32, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	crcs := make([]uint32, 0, o.blocks())
 	for b := int64(0); b < o.blocks(); b += chunkBlocks {
 		ch, _ := o.chunkOf(b)
+		if o.gen != gen || !ch.full() {
+			return nil, errDamaged
+		}
 		crcs = append(crcs, ch.crc...)
 	}
-	return crcs
+	return crcs, nil
 }
 
 // readStored reads b at off from disk only.
@@ -292,9 +298,10 @@ func (c *Cache) mark(o *object, gen uint64, flag uint8) {
 	o.flags |= flag
 	if flag == flagVerified {
 		for b := int64(0); b < o.blocks(); b += chunkBlocks {
-			ch, _ := o.chunkOf(b)
-			ch.learned = true
-			o.dirty[b/chunkBlocks] = struct{}{}
+			if ch, _ := o.chunkOf(b); ch.full() { // else it was lost, and has no CRCs to learn
+				ch.learned = true
+				o.dirty[b/chunkBlocks] = struct{}{}
+			}
 		}
 	}
 	c.writer.dirty(o)

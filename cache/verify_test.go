@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"hash/crc64"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -214,5 +215,44 @@ func TestDrop(t *testing.T) {
 		if n, _ := s.asked(); n == 0 {
 			t.Errorf("%d bytes: read after Drop without a request", size)
 		}
+	}
+}
+
+// meanwhile is a source during whose answers to Stat something happens.
+type meanwhile struct {
+	statOnly
+	do func()
+}
+
+func (s *meanwhile) Stat(ctx context.Context, obj manifest.Object) (cache.Described, error) {
+	s.do()
+	return s.statOnly.Stat(ctx, obj)
+}
+
+// TestDroppedWhileChecked: an object that is dropped while it is compared with its
+// checksum is not one that differs from it.
+func TestDroppedWhileChecked(t *testing.T) {
+	for _, sum := range sumsOf(nil)[2:] {
+		t.Run(string(sum.Alg), func(t *testing.T) { droppedWhileChecked(t, sum.Alg) })
+	}
+}
+
+func droppedWhileChecked(t *testing.T, alg manifest.SumAlg) {
+	t.Helper()
+	s := &meanwhile{statOnly: statOnly{newSource()}, do: func() {}}
+	c := open(t, options(t.TempDir(), s))
+	data := content(1, 1<<20+5)
+	obj := s.put(ref(1), data)
+	s.vouch(obj.Ref, slices.DeleteFunc(sumsOf(data), func(s manifest.Sum) bool { return s.Alg != alg }))
+	s.do = func() {
+		eventually(t, "all of it here", func() bool { return c.Inspect(obj).Cached == obj.Size })
+		noErr(t, c.Drop(context.Background(), obj))
+	}
+	noErr(t, c.Warm(t.Context(), obj))
+	s.do = func() {}
+	readAll(t, c, obj, data, 1<<20)
+	noErr(t, c.Warm(t.Context(), obj))
+	if n := c.Stats().Mismatches; n != 0 {
+		t.Errorf("%d mismatches, want none", n)
 	}
 }
