@@ -128,6 +128,10 @@ func (c *Cache) request(o *object, p *part, buf []byte) (err error) {
 	return w.error(o.Object, err)
 }
 
+// hotStep is the most that is read of a body at once: it is hashed before it leaves
+// the processor's cache.
+const hotStep = 256 << 10
+
 // receive opens the range of p from from on, and fills the buffer.
 func (c *Cache) receive(w *watch, o *object, p *part, from int64) error {
 	began := time.Now()
@@ -141,8 +145,9 @@ func (c *Cache) receive(w *watch, o *object, p *part, from int64) error {
 	if err := c.described(o, d); err != nil {
 		return err
 	}
+	c.prove(o, p)
 	for n := from; n < p.n; {
-		m, err := body.Read(p.buf[n:min(p.n, n+maxStep)])
+		m, err := body.Read(p.buf[n:min(p.n, n+hotStep)])
 		n += int64(m)
 		if m > 0 {
 			w.moved()
@@ -205,6 +210,9 @@ func (c *Cache) described(o *object, d Described) error {
 func (c *Cache) arrived(o *object, p *part, n int64) error {
 	from := int64(len(p.crc))
 	ready := p.sum(n)
+	if p.proof != nil {
+		p.proof.upTo(p.buf, n)
+	}
 	if o.pieced() {
 		var err error
 		if ready, err = c.goodPieces(o, p, n); err != nil {

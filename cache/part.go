@@ -28,7 +28,8 @@ type part struct {
 	taken   atomic.Int64 // bytes that readers got, each time counted
 	buf     []byte       // set before ready is
 	crc     []uint32
-	good    int64 // of a pieced object: bytes whose pieces are right; the fetch's own
+	proof   *prover // hashes it while it arrives; the fetch's own
+	good    int64   // of a pieced object: bytes whose pieces are right; the fetch's own
 	keep    bool
 	// stored: it is in the index; set before settled closes.
 	stored bool

@@ -33,10 +33,21 @@ const (
 	proveFrom = 8 << 20
 )
 
-// prover hashes what is about to be written.
+// prover hashes a part while its bytes arrive and are in the processor's cache.
 type prover struct {
 	alg manifest.SumAlg
 	hash.Hash
+	n int64 // bytes hashed
+}
+
+// upTo hashes the first n bytes of b, less those that were; all when some came again.
+func (pr *prover) upTo(b []byte, n int64) {
+	if n < pr.n {
+		pr.Reset()
+		pr.n = 0
+	}
+	_, _ = pr.Write(b[pr.n:n]) // a hash does not fail
+	pr.n = n
 }
 
 // add notes that what pr hashed, n bytes from off on, went to the disk. Runs of another
@@ -74,7 +85,17 @@ func (pf *proof) join(r, next run) run {
 	return run{r.off, r.n + next.n, pf.joiner.Join(r.crc, next.crc, next.n)}
 }
 
-// prover gives what hashes p, which is about to be written; nil when nothing would come
+// prove begins to hash what arrives of p, if it is to be written and a hash will do.
+func (c *Cache) prove(o *object, p *part) {
+	if !p.keep || o.small() || p.proof != nil {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	p.proof = c.prover(o, p)
+}
+
+// prover gives what hashes p, which is to be written; nil when nothing would come
 // of it. Where the source is still to be asked, it is the CRC that it will tell, by what
 // it told of others. o.mu is held.
 func (c *Cache) prover(o *object, p *part) *prover {
@@ -89,7 +110,10 @@ func (c *Cache) prover(o *object, p *part) *prover {
 	if sum.Alg == manifest.SumCRC32C || sum.Alg.Joiner() == nil {
 		return nil // the blocks' own CRC32Cs do
 	}
-	return &prover{sum.Alg, sum.Alg.New()}
+	if p.proof != nil && p.proof.alg == sum.Alg {
+		return p.proof // it began when p arrived
+	}
+	return &prover{alg: sum.Alg, Hash: sum.Alg.New()}
 }
 
 // provenSum computes the CRC of the whole: what was hashed on its way to the disk
