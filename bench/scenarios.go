@@ -70,8 +70,9 @@ type scenario struct {
 const (
 	kib = 1 << 10
 	// leastAgain is how long, in seconds, what is in the kernel's cache is read again and
-	// again: at small scales once takes some milliseconds.
-	leastAgain = 0.3
+	// again: at small scales once takes some milliseconds, and 2 GiB no more than 0.2 s,
+	// a tenth more or less from one time to the next.
+	leastAgain = 1.0
 	// fioBlock is that of mountpoint-s3's jobs.
 	fioBlock = 256 * kib
 )
