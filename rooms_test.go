@@ -41,6 +41,7 @@ var rooms = map[string][]string{
 	"fusefs":               {"manifest", "manifest/snapshot"},
 	"fusefs/lister":        {},
 	"daemon":               {"fusefs", "fusefs/lister", "cache", "registry", "registry/expand", "backends", "manifest", "manifest/snapshot"},
+	"daemon/fdstore":       {"manifest"},
 	"testwarden":           {},
 	"cmd/pinfs":            {"*"},
 	"integration":          {"*"},
@@ -68,6 +69,7 @@ var outside = map[string][]string{
 	"github.com/vbauerster/mpb/":    {"cmd/pinfs"},
 	"github.com/dustin/go-humanize": {"cmd/pinfs"},
 	"github.com/KimMachineGun/":     {"cmd/pinfs"},
+	"github.com/coreos/go-systemd/": {"daemon/fdstore"},
 }
 
 type listed struct {
