@@ -10,6 +10,10 @@
 //     calls are under way, and adapts to what the source bears (adaptive.go);
 //     the hedge (hedge.go) asks again for what is late.
 //     Stats tells how they do. tokens.go has what all calls of a source share.
+//   - Rules: what versions may point to (policyrules.go): prefixes that are allowed,
+//     places of this host (policyfiles.go), addresses (policyaddr.go). Guard puts them
+//     in front of a mux; filestore asks them where a path has led, httpstore and
+//     s3store at each redirect and connection.
 //   - Retry: the same budget and waits for one request of a driver's own, such
 //     as a page of a listing.
 //   - Gone, Changed, NoSource …: constructors of the typed errors of drivers.

@@ -67,10 +67,11 @@ func Undecided(err error) error {
 }
 
 // Sorted gives the typed error of a failed request: that of a ctx that is done,
-// err itself when it is typed already, else what sort makes of it, which knows the
-// errors of one client. nil stays nil.
+// err itself when it is typed already, what the rules have refused, else what sort
+// makes of it, which knows the errors of one client. nil stays nil.
 func Sorted(ctx context.Context, op, ref string, err error, sort func(op, ref string, err error) error) error {
 	var typed *manifest.Error
+	var refused *Refusal
 	switch {
 	case err == nil:
 		return nil
@@ -78,6 +79,8 @@ func Sorted(ctx context.Context, op, ref string, err error, sort func(op, ref st
 		return Ended(ctx, op, ref)
 	case errors.As(err, &typed):
 		return err
+	case errors.As(err, &refused):
+		return refused.At(op, ref)
 	}
 	return sort(op, ref, err)
 }

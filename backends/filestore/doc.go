@@ -26,6 +26,10 @@
 // that changes under a stream (size or mtime) ends it with KindChanged; the
 // digest is the caller's to check.
 //
+// With Options.Rules a path is looked at first (O_PATH): where it led to, by the
+// kernel's word for the descriptor, must be allowed, and a regular file; then that
+// descriptor's file is opened, and nothing else. Four system calls more.
+//
 // # Hashing
 //
 // DigestMany hashes up to 16 files at once in SIMD lanes (engine), which takes one

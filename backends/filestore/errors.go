@@ -16,6 +16,13 @@ type irregular struct{ mode fs.FileMode }
 
 func (i *irregular) Error() string { return kindOfFile(i.mode) }
 
+// untold is the error of a file of which nobody can tell where it is. It is not read.
+type untold struct{ err error }
+
+func (u *untold) Error() string {
+	return "the rules need to know where it is, is /proc mounted? " + reason(u.err).Error()
+}
+
 // kindOfFile names what is no regular file.
 func kindOfFile(mode fs.FileMode) string {
 	switch mode.Type() {
@@ -40,9 +47,16 @@ func missing(err error) bool {
 // lead to another file by now, and then that is found.
 func failed(op, ref string, err error) error {
 	var typed *manifest.Error
+	var refused *backends.Refusal
+	var unknown *untold
 	var errno syscall.Errno
-	if errors.As(err, &typed) {
+	switch {
+	case errors.As(err, &typed):
 		return err
+	case errors.As(err, &refused):
+		return refused.At(op, ref)
+	case errors.As(err, &unknown):
+		return backends.Denied(op, ref, "", unknown)
 	}
 	_ = errors.As(err, &errno)
 	switch errno {

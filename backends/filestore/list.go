@@ -66,6 +66,9 @@ func (s *Store) root(ctx context.Context, uri, path string) (rootFacts, error) {
 			return rootFacts{}, err
 		}
 		real, err := filepath.EvalSymlinks(path)
+		if err == nil {
+			err = s.rules.RealPath(real)
+		}
 		return rootFacts{fi, real}, err
 	}, nil)
 	switch {
@@ -219,6 +222,9 @@ func (w *walk) read(name string, f *os.File) (page, error) {
 func (w *walk) facts(name string) (item, error) {
 	it := item{name: name}
 	path := w.path(name)
+	if err := w.s.rules.RealPath(join(w.real, name)); err != nil {
+		return it, failed("list", w.ref(name), err)
+	}
 	fi, err := os.Lstat(path)
 	if err != nil || fi.Mode().Type() != fs.ModeSymlink {
 		it.fi = fi

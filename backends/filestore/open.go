@@ -6,7 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/pinfs/pinfs/backends"
 	"github.com/pinfs/pinfs/manifest"
@@ -22,7 +25,7 @@ type file struct {
 }
 
 // open opens a regular file and never waits for the writer of a FIFO. Errors are
-// those of the system, an irregular, or typed ones.
+// those of the system, an irregular, a refusal of the rules, or typed ones.
 func (s *Store) open(ctx context.Context, op, ref, path string) (*file, error) {
 	sh, err := s.shares.of(ctx, op, ref, filepath.Dir(filepath.Clean(path)))
 	if err != nil {
@@ -43,11 +46,13 @@ func (s *Store) openFD(path string) (int, state, error) {
 	if err := s.enter("open", path); err != nil {
 		return -1, state{}, err
 	}
-	fd, err := again(func() (int, error) {
-		return syscall.Open(path, syscall.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
-	})
+	open := openPath
+	if s.rules != nil {
+		open = s.openRuled
+	}
+	fd, err := open(path, syscall.O_RDONLY|syscall.O_NONBLOCK)
 	if err != nil {
-		return -1, state{}, &fs.PathError{Op: "open", Path: path, Err: err}
+		return -1, state{}, err
 	}
 	st, err := stateOf(fd)
 	if err != nil {
@@ -55,6 +60,37 @@ func (s *Store) openFD(path string) (int, state, error) {
 		return -1, state{}, err
 	}
 	return fd, st, nil
+}
+
+func openPath(path string, flags int) (int, error) {
+	fd, err := again(func() (int, error) { return syscall.Open(path, flags|syscall.O_CLOEXEC, 0) })
+	if err != nil {
+		return -1, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return fd, nil
+}
+
+// openRuled opens the file that path leads to if the rules allow that place. It looks
+// first, through a descriptor that opens nothing: to open a device may do something.
+// What that descriptor is of is what is opened then, whoever moves links meanwhile.
+func (s *Store) openRuled(path string, flags int) (int, error) {
+	at, err := openPath(path, unix.O_PATH)
+	if err != nil {
+		return -1, err
+	}
+	defer syscall.Close(at) //nolint:errcheck // nothing is open
+	here := "/proc/self/fd/" + strconv.Itoa(at)
+	real, err := os.Readlink(here)
+	if err != nil {
+		return -1, &untold{err}
+	}
+	if err := s.rules.RealPath(real); err != nil {
+		return -1, err
+	}
+	if _, err := stateOf(at); err != nil {
+		return -1, err
+	}
+	return openPath(here, flags)
 }
 
 // again repeats a system call that a signal interrupted.

@@ -29,6 +29,9 @@ type Options struct {
 	// MaxCalls is how many calls on one share may be under way (128); the others
 	// wait. No more threads than that can a share take.
 	MaxCalls int
+	// Rules say which files may be read and listed; nil is all. They hold for where
+	// a path leads to, whatever links are on its way.
+	Rules *backends.Rules
 }
 
 func (o Options) filled() Options {
@@ -46,6 +49,7 @@ func (o Options) filled() Options {
 
 // Store is the backend for files.
 type Store struct {
+	rules   *backends.Rules
 	shares  shares
 	buffers sync.Pool // of *[bufferSize]byte
 	smalls  sync.Pool // of *[smallSize]byte
@@ -62,7 +66,7 @@ func New() *Store { return NewWith(Options{}) }
 
 // NewWith makes a backend.
 func NewWith(o Options) *Store {
-	s := &Store{}
+	s := &Store{rules: o.Rules}
 	s.shares = shares{options: o.filled(), enter: s.enter, table: func() ([]byte, error) { return os.ReadFile(mountTable) }}
 	s.buffers.New = func() any { return new([bufferSize]byte) }
 	s.smalls.New = func() any { return new([smallSize]byte) }

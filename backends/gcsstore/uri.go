@@ -2,6 +2,7 @@ package gcsstore
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/pinfs/pinfs/backends"
 	"github.com/pinfs/pinfs/manifest"
@@ -21,7 +22,7 @@ func (p place) ref() string { return scheme + "://" + p.bucket + "/" + p.key }
 // parseRef splits a recorded reference: all behind the bucket is the key.
 func parseRef(op, ref string) (place, error) {
 	bucket, key, err := manifest.SplitBucketKey(ref)
-	if err != nil || manifest.Scheme(ref) != scheme {
+	if err != nil || manifest.Scheme(ref) != scheme || strings.Trim(bucket, ".") == "" { // "..", in the path, would mean another one
 		return place{}, backends.Invalid(op, ref, "not a reference to Google Cloud Storage", "write gs://bucket/key")
 	}
 	return place{bucket: bucket, key: key}, nil

@@ -43,8 +43,9 @@
 // https to http is refused, and there is no Referer. Messages name the
 // reference, never the target of a redirect.
 //
-// No connection is made to link-local addresses (169.254.0.0/16, fe80::/10), where
-// clouds have their metadata with credentials, whatever a name resolves to.
+// Options.Rules hold for each request, the URL of each redirect, and each address that
+// a name resolves to: no connection is made to link-local ones, where clouds have their
+// metadata with credentials, and others that backends.Rules name.
 //
 // # Locks
 //

@@ -32,6 +32,7 @@ func (s status) Error() string {
 func failure(ctx context.Context, op, ref string, err error) error {
 	var typed *manifest.Error
 	var refused policy
+	var ruled *backends.Refusal
 	switch {
 	case err == nil:
 		return nil
@@ -39,6 +40,8 @@ func failure(ctx context.Context, op, ref string, err error) error {
 		return backends.Ended(ctx, op, ref)
 	case errors.As(err, &typed):
 		return err
+	case errors.As(err, &ruled):
+		return ruled.At(op, ref)
 	case errors.As(err, &refused):
 		return &manifest.Error{Kind: manifest.KindDenied, Op: op, Ref: ref, Err: refused}
 	}

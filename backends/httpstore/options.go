@@ -3,6 +3,8 @@ package httpstore
 import (
 	"net/http"
 	"time"
+
+	"github.com/pinfs/pinfs/backends"
 )
 
 // DefaultMaxConns is how many idle connections are kept when Options don't say.
@@ -21,9 +23,11 @@ type Options struct {
 	MaxConns int
 	// Timeouts bound single waits; bodies are bounded by the wrapper above.
 	Timeouts Timeouts
-	// LinkLocal allows connections to link-local addresses.
-	LinkLocal bool
-	// Transport replaces the HTTP transport, as it stands; nil makes one.
+	// Rules say which URLs may be asked for, redirects too, and at which addresses; nil
+	// has those for addresses only.
+	Rules *backends.Rules
+	// Transport replaces the HTTP transport, as it stands, with no rules for addresses
+	// that names resolve to; nil makes one.
 	Transport *http.Transport
 }
 

@@ -24,9 +24,19 @@ const (
 	errElsewhere policy = "the server redirects to what is no web server"
 )
 
-// checkRedirect decides about one redirect; via are the requests so far. It takes
+// checkRedirect decides about redirects by the rules too.
+func checkRedirect(rules *backends.Rules) func(req *http.Request, via []*http.Request) error {
+	return func(req *http.Request, via []*http.Request) error {
+		if err := follow(req, via); err != nil {
+			return err
+		}
+		return rules.URL(req.URL)
+	}
+}
+
+// follow decides about one redirect; via are the requests so far. It takes
 // the credentials off as soon as the way leaves the origin of the first.
-func checkRedirect(req *http.Request, via []*http.Request) error {
+func follow(req *http.Request, via []*http.Request) error {
 	trailOf(req).left = true
 	last := via[len(via)-1].URL
 	switch {
@@ -105,8 +115,12 @@ func trailOf(req *http.Request) *trail {
 // strip hides from an error where a redirect led: its target may be signed.
 func (t *trail) strip(err error) error {
 	var refused policy
+	var ruled *backends.Refusal
 	if !t.left || errors.As(err, &refused) {
 		return err
+	}
+	if errors.As(err, &ruled) {
+		return ruled.Behind("the server redirects, and where it leads is not read")
 	}
 	var op *net.OpError
 	var dns *net.DNSError

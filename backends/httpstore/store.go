@@ -18,6 +18,7 @@ type Store struct {
 	headers []Header
 	netrc   *netrcFile
 	habits  habits
+	rules   *backends.Rules
 }
 
 var _ backends.Backend = (*Store)(nil)
@@ -34,8 +35,8 @@ func New(o Options) (*Store, error) {
 		transport = newTransport(o)
 	}
 	return &Store{
-		client:  &http.Client{Transport: transport, CheckRedirect: checkRedirect},
-		headers: o.Headers, netrc: file,
+		client:  &http.Client{Transport: transport, CheckRedirect: checkRedirect(o.Rules)},
+		headers: o.Headers, netrc: file, rules: o.Rules,
 	}, nil
 }
 
@@ -72,6 +73,9 @@ func (s *Store) send(ctx context.Context, r request) (*http.Response, error) {
 }
 
 func (s *Store) once(ctx context.Context, r request) (*http.Response, error) {
+	if err := s.rules.URL(r.url); err != nil {
+		return nil, failure(ctx, r.op, r.ref, err)
+	}
 	ctx, trail := withTrail(ctx)
 	req, err := http.NewRequestWithContext(ctx, r.method, r.url.String(), nil)
 	if err != nil {

@@ -26,6 +26,7 @@ const (
 
 var (
 	errNoProvider = errors.New("no credentials are configured")
+	errDowngrade  = backends.Refuse("the server redirects from https to what is none, which is refused")
 )
 
 // reply is a refusal of the server.

@@ -22,6 +22,7 @@ const (
 	headerTimeout = 60 * time.Second // the retry wrapper cuts reads earlier
 	maxPageTime   = 5 * time.Minute
 	idleTimeout   = 90 * time.Second
+	keepAlive     = 30 * time.Second // as the SDK
 )
 
 // keyring is AWS's configuration and the credentials that come from it. Renewing

@@ -36,8 +36,11 @@ type Options struct {
 	// the wrapper repeats. Zero fields are the wrapper's defaults, but for
 	// StallTimeout, 60 s (a server may need long for a page), and MaxElapsed, 5 min.
 	Retry backends.RetryPolicy
+	// Rules say at which addresses hosts may be asked that the bucket is a part of, and
+	// those of redirects; the endpoint may be anywhere.
+	Rules *backends.Rules
 	// Transport replaces the HTTP transport; nil makes one. With it, AWS_CA_BUNDLE
-	// is not looked at.
+	// is not looked at, nor are Rules.
 	Transport *http.Transport
 }
 

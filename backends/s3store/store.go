@@ -46,6 +46,7 @@ func newStore(o Options, k *keyring) *Store {
 		s.payer = types.RequestPayerRequester
 	}
 	s.client = s3.NewFromConfig(k.config, func(so *s3.Options) { s.configure(so, o) })
+	s.rule(o, s.client.Options().BaseEndpoint)
 	return s
 }
 

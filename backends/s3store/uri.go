@@ -38,7 +38,7 @@ func isBucket(name string) bool {
 			return false
 		}
 	}
-	return name != ""
+	return strings.Trim(name, ".") != "" // "..", in the path, would mean another one
 }
 
 // parseURI splits what a person types: a reference, possibly with a version at

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/pinfs/pinfs/backends"
 	"github.com/pinfs/pinfs/manifest"
 )
 
@@ -17,8 +18,9 @@ import (
 type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	log            *slog.Logger // set once the flags are known
-	ballast        []byte       // kept as long as the process works; see limitHeap
+	log            *slog.Logger    // set once the flags are known
+	rules          *backends.Rules // as log
+	ballast        []byte          // kept as long as the process works; see limitHeap
 }
 
 // run does what args say and gives the exit code.
@@ -151,6 +153,9 @@ func (a *app) prepare(c *cli.Context, flags []cli.Flag) error {
 		return err
 	}
 	var err error
+	if a.rules, err = parseRules(c); err != nil {
+		return err
+	}
 	a.log, err = newLogger(a.stderr, c.String(flagLogLevel), c.String(flagLogFormat), slog.LevelWarn)
 	return err
 }

@@ -151,6 +151,7 @@ func daemonFlags(c *cli.Context, dir string) []string {
 	if c.IsSet(flagOffline) {
 		argv = append(argv, "--"+flagOffline+"="+strconv.FormatBool(c.Bool(flagOffline)))
 	}
+	argv = append(argv, allowFlags(c)...)
 	for _, f := range sourceFlags() {
 		name := f.Names()[0]
 		if !c.IsSet(name) {

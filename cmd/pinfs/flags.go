@@ -43,7 +43,7 @@ func globalFlags() []cli.Flag {
 
 // sourceFlags are the global flags that say how sources are asked.
 func sourceFlags() []cli.Flag {
-	return slices.Concat(s3Flags(), gsFlags(), azFlags(), httpFlags(), fileFlags())
+	return slices.Concat(s3Flags(), gsFlags(), azFlags(), httpFlags(), fileFlags(), ruleFlags())
 }
 
 func placeFlags() []cli.Flag {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/pinfs/pinfs/backends/blobstore"
 	"github.com/pinfs/pinfs/manifest"
 	"github.com/pinfs/pinfs/registry/publish"
 )
@@ -142,7 +141,7 @@ func (a *app) put(c *cli.Context) error {
 	defer r.Close()
 	bar := a.progress(c, "tracking")
 	defer bar.end()
-	b := a.drivers(c, impatient(bar), &blobstore.Finders{})
+	b := a.ownDrivers(c, impatient(bar))
 	defer b.Close()
 	result, err := publish.Put(c.Context, publish.Options{
 		Registry: r, Backend: b, Name: t.name, Type: t.typ, Aliases: t.aliases, Description: t.description,
@@ -153,6 +152,9 @@ func (a *app) put(c *cli.Context) error {
 	bar.end()
 	if err != nil {
 		return meantPath(err, args)
+	}
+	if !c.Bool(flagCopy) {
+		a.warnRefused(sources)
 	}
 	return a.printResult(c, result)
 }

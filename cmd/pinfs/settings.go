@@ -22,6 +22,7 @@ func settings(c *cli.Context) daemon.Settings {
 	gsSettings(c, s)
 	azSettings(c, s)
 	httpSettings(c, s)
+	ruleSettings(c, s)
 	s.put(flagShareTimeout, c.String(flagShareTimeout))
 	return daemon.Settings(s)
 }

@@ -34,8 +34,9 @@ func shareTimeout(c *cli.Context) (time.Duration, error) {
 	return d, nil
 }
 
-// fileSource reads files; the flag was checked before.
-func fileSource(c *cli.Context, retry backends.RetryPolicy) backends.Backend {
+// fileSource reads files by the rules; nil is all. The flag was checked before.
+func fileSource(c *cli.Context, retry backends.RetryPolicy, rules *backends.Rules) backends.Backend {
 	timeout, _ := shareTimeout(c)
-	return backends.Wrap(filestore.NewWith(filestore.Options{ShareTimeout: timeout}), backends.Options{Retry: retry, Limit: maxFiles})
+	files := filestore.NewWith(filestore.Options{ShareTimeout: timeout, Rules: rules})
+	return backends.Wrap(files, backends.Options{Retry: retry, Limit: maxFiles})
 }

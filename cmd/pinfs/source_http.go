@@ -47,13 +47,13 @@ func parseHeaders(c *cli.Context) ([]httpstore.Header, error) {
 }
 
 // httpSource is made when it is first asked.
-func httpSource(c *cli.Context, retry backends.RetryPolicy) backends.Backend {
+func httpSource(c *cli.Context, retry backends.RetryPolicy, rules *backends.Rules) backends.Backend {
 	web := &lazy{open: func(context.Context) (backends.Backend, error) {
 		headers, err := parseHeaders(c)
 		if err != nil {
 			return nil, err
 		}
-		return httpstore.New(httpstore.Options{Headers: headers, MaxConns: maxRequests})
+		return httpstore.New(httpstore.Options{Headers: headers, MaxConns: maxRequests, Rules: rules})
 	}}
 	return backends.Wrap(web, backends.Options{Retry: retry, Limit: maxRequests})
 }

@@ -31,8 +31,12 @@ func s3Flags() []cli.Flag {
 }
 
 // s3Source is made when it is first asked.
-func s3Source(c *cli.Context, retry backends.RetryPolicy) backends.Backend {
-	s3 := &lazy{open: func(ctx context.Context) (backends.Backend, error) { return s3store.New(ctx, s3Options(c, retry)) }}
+func s3Source(c *cli.Context, retry backends.RetryPolicy, rules *backends.Rules) backends.Backend {
+	s3 := &lazy{open: func(ctx context.Context) (backends.Backend, error) {
+		o := s3Options(c, retry)
+		o.Rules = rules
+		return s3store.New(ctx, o)
+	}}
 	return backends.Wrap(s3, backends.Options{Retry: retry, Limit: maxRequests, Hedge: true})
 }
 

@@ -27,22 +27,38 @@ func impatient(b *bar) backends.RetryPolicy {
 	return backends.RetryPolicy{MaxOutage: maxOutage, OnRetry: b.retrying}
 }
 
-// drivers is where every source gets its driver; copies tells where the contents
-// are that registries keep. The caller closes the result.
+// drivers is where every source gets its driver, for what versions point to: by the
+// rules. copies tells where the contents are that registries keep. The caller closes
+// the result.
 func (a *app) drivers(c *cli.Context, retry backends.RetryPolicy, copies *blobstore.Finders) backends.Backend {
-	files := fileSource(c, retry)
-	mux := backends.NewMux(map[manifest.Source]backends.Backend{
-		manifest.SourceS3:    s3Source(c, retry),
-		manifest.SourceGCS:   gsSource(c, retry),
-		manifest.SourceHTTP:  httpSource(c, retry),
-		manifest.SourceFile:  files,
-		manifest.SourceAzure: azSource(c, retry),
-		manifest.SourceBlob:  blobstore.New(copies.Find, files),
-	})
+	mux := allDrivers(c, retry, copies, a.rules, a.rules)
+	if c.Bool(flagOffline) {
+		return &offline{mux}
+	}
+	return a.rules.Guard(mux)
+}
+
+// ownDrivers are drivers for the URIs that the user himself has typed.
+func (a *app) ownDrivers(c *cli.Context, retry backends.RetryPolicy) backends.Backend {
+	mux := allDrivers(c, retry, &blobstore.Finders{}, a.rules.Own(), nil)
 	if c.Bool(flagOffline) {
 		return &offline{mux}
 	}
 	return mux
+}
+
+// allDrivers are by rules for hosts and for files. The copies that registries keep are
+// read without: no version says where they are. Their reader holds nothing that must
+// be closed.
+func allDrivers(c *cli.Context, retry backends.RetryPolicy, copies *blobstore.Finders, web, files *backends.Rules) *backends.Mux {
+	return backends.NewMux(map[manifest.Source]backends.Backend{
+		manifest.SourceS3:    s3Source(c, retry, web),
+		manifest.SourceGCS:   gsSource(c, retry),
+		manifest.SourceHTTP:  httpSource(c, retry, web),
+		manifest.SourceFile:  fileSource(c, retry, files),
+		manifest.SourceAzure: azSource(c, retry),
+		manifest.SourceBlob:  blobstore.New(copies.Find, fileSource(c, retry, nil)),
+	})
 }
 
 // registryURL is the registry to use, with an absolute path, so that a daemon in
