@@ -239,7 +239,7 @@ func parsePrefix(text string) (p prefix, source manifest.Source, err error) {
 		return p, source, Invalid("allow", "--allow", "a prefix has no user, query or fragment", form)
 	}
 	p.root, p.path, err = split(source, text)
-	if p.path = strings.Trim(p.path, "/"); err != nil || strings.HasSuffix(p.root, "://") || climbs(p.path) {
+	if p.path = strings.Trim(p.path, "/"); err != nil || strings.HasSuffix(p.root, "://") || strings.Contains(p.root, "://:") || climbs(p.path) {
 		return p, source, bad("not a prefix of URIs")
 	}
 	return p, source, nil

@@ -44,8 +44,8 @@ func webEntry(url string) entry {
 	return entry{Digest: "e", Ref: url, Extra: map[string]any{"etag": `"e"`}}
 }
 
-// importManifest makes a version of entries, as if somebody else had written it.
-func (h *host) importManifest(name string, entries map[string]entry) {
+// importEntries makes a version of entries, as if somebody else had written it.
+func (h *host) importEntries(name string, entries map[string]entry) {
 	h.t.Helper()
 	text, err := json.Marshal(map[string]any{"version": 1, "storagePolicy": "wandb-storage-policy-v1",
 		"storagePolicyConfig": map[string]any{"storageLayout": "V2"}, "contents": entries})
@@ -141,7 +141,7 @@ func wantReads(t *testing.T, path, want string) {
 // status says why and what would allow it, the log says so once. The rest is read.
 func TestHostileManifest(t *testing.T) {
 	h := newHostile(t)
-	h.importManifest("p/hostile", h.entries)
+	h.importEntries("p/hostile", h.entries)
 	mnt := h.mount("p/hostile:v0")
 	bad := 0
 	for path, e := range h.entries {
@@ -192,7 +192,7 @@ func (h *hostile) wantTold(path, ref string) {
 // TestHostileCommands: get, verify and warm keep the same rules.
 func TestHostileCommands(t *testing.T) {
 	h := newHostile(t)
-	h.importManifest("p/hostile", h.entries)
+	h.importEntries("p/hostile", h.entries)
 	root := filepath.Join(t.TempDir(), "got")
 	r := h.run("get", "p/hostile", "--root", root)
 	if r.code != 6 || !strings.Contains(r.stderr, "--allow file:///etc/shadow") {
@@ -212,7 +212,7 @@ func TestHostileCommands(t *testing.T) {
 // TestAllowed: with --allow that is read which it names, and nothing else of its source.
 func TestAllowed(t *testing.T) {
 	h := newHostile(t)
-	h.importManifest("p/hostile", h.entries)
+	h.importEntries("p/hostile", h.entries)
 	near := h.entries["good/web"].Ref
 	near = near[:strings.LastIndex(near, "/")+1]
 	mnt := h.mount("p/hostile:v0", "--allow", "file:///etc/passwd", "--allow", "file://"+h.top+"/root/", "--allow", near)

@@ -1,8 +1,6 @@
 package s3store
 
 import (
-	"net"
-	"net/http"
 	"net/url"
 	"strings"
 )
@@ -17,36 +15,6 @@ func pathStyle(o Options, endpoint *string) bool {
 	}
 	u, err := url.Parse(*endpoint)
 	return err != nil || !hostStyle(u.Hostname())
-}
-
-// rule puts o.Rules in front of the connections for objects. Those for credentials are
-// made by another transport, and may go to a machine's metadata.
-func (s *Store) rule(o Options, endpoint *string) {
-	if t, ok := s.http.Transport.(*http.Transport); ok && o.Transport == nil {
-		t.DialContext = o.Rules.Dial(net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}, serverOf(endpoint))
-	}
-	follow := s.http.CheckRedirect
-	s.http.CheckRedirect = func(r *http.Request, via []*http.Request) error {
-		if err := follow(r, via); err != nil {
-			return err
-		}
-		if r.URL.Scheme != "https" && r.URL.Scheme != via[len(via)-1].URL.Scheme {
-			return errDowngrade
-		}
-		return o.Rules.Own().URL(r.URL)
-	}
-}
-
-// serverOf gives the "host:port" of an endpoint; "" for Amazon's.
-func serverOf(endpoint *string) string {
-	if endpoint == nil {
-		return ""
-	}
-	u, err := url.Parse(*endpoint)
-	if err != nil {
-		return ""
-	}
-	return net.JoinHostPort(authority{u.Scheme, u.Host}.host())
 }
 
 // hostStyle tells whether a custom endpoint wants the bucket in the host name:

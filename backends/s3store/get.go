@@ -81,6 +81,9 @@ func (s *Store) ask(ctx context.Context, t *template, in *s3.GetObjectInput, sum
 
 // do sends r, which the SDK made, and follows where it is sent on to.
 func (s *Store) do(r *http.Request) (*http.Response, error) {
+	if err := s.hosts.check(r); err != nil {
+		return nil, err
+	}
 	if s.wires.takes(r) {
 		resp, err := s.wires.do(r.Context(), authority{r.URL.Scheme, r.URL.Host}, r.Write)
 		if !sentOn(resp) {

@@ -25,6 +25,7 @@ const learnTries = 4
 type Store struct {
 	client  *s3.Client
 	http    *http.Client
+	hosts   hosts
 	wires   *wires
 	keys    *keyring
 	regions regions
@@ -46,7 +47,6 @@ func newStore(o Options, k *keyring) *Store {
 		s.payer = types.RequestPayerRequester
 	}
 	s.client = s3.NewFromConfig(k.config, func(so *s3.Options) { s.configure(so, o) })
-	s.rule(o, s.client.Options().BaseEndpoint)
 	return s
 }
 
@@ -61,7 +61,6 @@ func pagePolicy(p backends.RetryPolicy) backends.RetryPolicy {
 }
 
 func (s *Store) configure(so *s3.Options, o Options) {
-	so.HTTPClient = s.http
 	so.Logger = logging.Nop{}
 	so.Retryer = aws.NopRetryer{}
 	so.RetryMaxAttempts = 1
@@ -80,6 +79,8 @@ func (s *Store) configure(so *s3.Options, o Options) {
 	}
 	s.regions.first = so.Region
 	so.BaseEndpoint = endpoint(o, so.BaseEndpoint)
+	s.hosts = newHosts(s.http, o, so.BaseEndpoint)
+	so.HTTPClient = s.hosts
 	so.UsePathStyle = pathStyle(o, so.BaseEndpoint)
 }
 
