@@ -107,8 +107,11 @@ func TestListsByRules(t *testing.T) {
 		t.Errorf("got %v, %v, want one file", got, err)
 	}
 	must(t, os.Symlink("/etc", top+"/root/etc"))
-	_, err = names(t, s, "file://"+top+"/link/etc")
-	wantErr(t, err, manifest.KindDenied, "leads elsewhere")
+	must(t, os.Symlink("/etc/passwd", top+"/root/passwd"))
+	for _, name := range []string{"etc", "passwd"} {
+		_, err = names(t, s, "file://"+top+"/link/"+name)
+		wantErr(t, err, manifest.KindDenied, "file://"+top+"/link/"+name+":", "leads elsewhere")
+	}
 }
 
 // TestLinkThatMovesMeanwhile: a link turns between a file that may be read and one
