@@ -1,6 +1,7 @@
 package backends_test
 
 import (
+	"context"
 	"net/netip"
 	"net/url"
 	"os"
@@ -249,7 +250,7 @@ func TestNoAddressGetsThrough(t *testing.T) {
 			forms = append(forms, a.WithZone("eth0"))
 		}
 		at := netip.AddrPortFrom(rapid.SampledFrom(forms).Draw(t, "form"), rapid.Uint16Min(1).Draw(t, "port"))
-		if err := r.Control(nil, "tcp", at.String(), nil); err == nil { //nolint:staticcheck // no context is used
+		if err := r.Control(context.Background(), "tcp", at.String(), nil); err == nil {
 			t.Fatalf("%s may be asked", at)
 		}
 	})
@@ -260,7 +261,7 @@ func TestNoAddressGetsThrough(t *testing.T) {
 		for _, p := range never {
 			refused = refused || p.Contains(a)
 		}
-		if err := r.Control(nil, "tcp4", netip.AddrPortFrom(a, 80).String(), nil); (err != nil) != refused { //nolint:staticcheck // as above
+		if err := r.Control(context.Background(), "tcp4", netip.AddrPortFrom(a, 80).String(), nil); (err != nil) != refused {
 			t.Fatalf("%s: got %v, want refused %v", a, err, refused)
 		}
 	})
