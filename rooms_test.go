@@ -42,6 +42,7 @@ var rooms = map[string][]string{
 	"fusefs/lister":        {},
 	"daemon":               {"fusefs", "fusefs/lister", "cache", "registry", "registry/expand", "backends", "manifest", "manifest/snapshot"},
 	"daemon/fdstore":       {"manifest"},
+	"daemon/owner":         {"daemon/fdstore", "manifest"},
 	"testwarden":           {},
 	"cmd/pinfs":            {"*"},
 	"integration":          {"*"},
