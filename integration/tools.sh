@@ -31,7 +31,7 @@ BENCH_TOOLS=(
 NPM_TOOLS=("azurite 3.37.0")
 DEMO_PACKAGES=(fuse3)
 BENCH_PACKAGES=(fuse3 s3fs)
-TEST_PACKAGES=(fuse3 git rsync sqlite3 tar attr python3-numpy python3-torch python3-boto3 nginx-light)
+TEST_PACKAGES=(fuse3 git rsync sqlite3 tar attr python3-numpy python3-torch python3-boto3 nginx-light systemd)
 
 BUILD_SECONDS=900    # a cold build on one busy core takes four minutes
 NPM_SECONDS=300      # azurite pulls 300 packages
@@ -152,13 +152,14 @@ install_packages() { # install_packages GROUP
 	say "installing ${want[*]}"
 	apt update || true # an old list may do
 	case " ${want[*]} " in
-	*" nginx-light "*) without_services apt install -y --no-install-recommends "${want[@]}" ;;
+	*" nginx-light "* | *" systemd "*) without_services apt install -y --no-install-recommends "${want[@]}" ;;
 	*) apt install -y --no-install-recommends "${want[@]}" ;;
 	esac
 }
 
-# The tests start their own nginx: the one of the system must not run, now or at
-# the next start. A policy that is there already is the host's own: it stays.
+# The tests start their own nginx, and ask systemd only what it thinks of unit files: the
+# system's own must not run, now or at the next start. A policy that is there already
+# is the host's own: it stays.
 without_services() { # without_services COMMAND...
 	local rc=0
 	if [ ! -e "$POLICY" ]; then

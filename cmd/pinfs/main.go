@@ -22,6 +22,9 @@ func run() int {
 	defer stop()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(sameSignal, stop) })()
 	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+	if isMountHelper(os.Args) {
+		return a.mountHelper(ctx, os.Args)
+	}
 	return a.run(ctx, os.Args)
 }
 

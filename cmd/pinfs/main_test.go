@@ -11,10 +11,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) != "pinfs" { // which is what scripts run
+	if name := filepath.Base(os.Args[0]); name != "pinfs" && name != helperName { // which are what scripts run
 		testwarden.Main()
 	}
-	testscript.Main(m, map[string]func(){"pinfs": main, "xattr": xattr})
+	testscript.Main(m, map[string]func(){"pinfs": main, helperName: main, "xattr": xattr})
 }
 
 // TestScripts runs the command as a shell would. See the scripts for what it
