@@ -46,6 +46,7 @@ func send(t *testing.T, socket, text string, n int, uid uintptr) {
 func TestWhoMayAsk(t *testing.T) {
 	r := start(t, nil)
 	w := r.next()
+	w.do(order{Do: "barrier"}) // the owner is done with the start
 	before := descriptors(t)
 	const stranger = 65534
 	send(t, w.Socket, "FDSTORE=1\nFDNAME=strange", 1, stranger)

@@ -252,9 +252,12 @@ func TestToldToEnd(t *testing.T) {
 		r.cancel()
 		if c.code == 0 {
 			ok(t, r.end())
-			continue
+		} else {
+			r.wantCode(c.code)
 		}
-		r.wantCode(c.code)
+		if p := r.paused(); len(p) > 0 {
+			t.Errorf("told to %s, it was to start another one", c.do.Do)
+		}
 	}
 }
 
@@ -273,6 +276,18 @@ func TestNotReadyInTime(t *testing.T) {
 	}
 }
 
+// TestReadyInTime: a worker that is ready may live for longer than that may take.
+func TestReadyInTime(t *testing.T) {
+	r := start(t, nil)
+	w := r.ready()
+	w.do(order{Do: "put", Name: "a"})
+	r.readyWait.Store(int64(time.Second))
+	w.kill()
+	w = r.survivor()
+	<-time.After(1100 * time.Millisecond)
+	w.do(order{Do: "barrier"})
+}
+
 // TestPauses: the first ends cost nothing, then each pause is longer; a planned end
 // never costs any.
 func TestPauses(t *testing.T) {
@@ -286,15 +301,18 @@ func TestPauses(t *testing.T) {
 	if p := r.paused(); len(p) > 0 {
 		t.Errorf("pauses for planned ends: %v", p)
 	}
+	isReady := true
 	for i := range 18 {
-		switch i % 3 {
-		case 0:
+		switch {
+		case !isReady: // who asks for it before that has no right to
+			w.exit(owner.Again)
+		case i%3 == 0:
 			w.kill()
 		default:
 			w.exit(i)
 		}
 		w = r.next()
-		if i%3 != 1 { // an end before ready is like any other
+		if isReady = i%3 != 1; isReady {
 			w.do(order{Do: "ready"})
 		}
 	}

@@ -85,6 +85,22 @@ func TestBadProgram(t *testing.T) {
 	}
 }
 
+// TestUnluckyProgram: a program that was ready in between works.
+func TestUnluckyProgram(t *testing.T) {
+	good := program(t)
+	r := start(t, func(o *owner.Options) { o.Program = good })
+	w := r.ready()
+	w.do(order{Do: "put", Name: "a"})
+	for range 3 {
+		w.kill()
+		r.next().kill()
+		r.next().kill()
+		if w = r.ready(); w.Program != good {
+			t.Fatalf("%s runs", w.Program)
+		}
+	}
+}
+
 // TestNoProgram: what can't be started is this program.
 func TestNoProgram(t *testing.T) {
 	r := start(t, func(o *owner.Options) { o.Program = "/nowhere" })
