@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"syscall"
 )
 
 const (
@@ -16,6 +17,7 @@ const (
 // table holds the objects in use, and the last idle ones, by key.
 type table struct {
 	c      *Cache
+	idle   int // idle objects per shard at most
 	shards [shardCount]shard
 }
 
@@ -26,11 +28,21 @@ type shard struct {
 }
 
 func newTable(c *Cache) *table {
-	t := &table{c: c}
+	t := &table{c: c, idle: idleFor()}
 	for i := range t.shards {
 		t.shards[i].m = map[key]*object{}
 	}
 	return t
+}
+
+// idleFor gives how many idle objects of a shard stay, each of which may hold two
+// descriptors: a quarter of all that this process may have are theirs, at most.
+func idleFor() int {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return idleMax
+	}
+	return int(min(idleMax, limit.Cur/(4*2*shardCount)))
 }
 
 func (t *table) shard(k key) *shard { return &t.shards[k[0]%shardCount] }
@@ -100,7 +112,7 @@ func (t *table) release(o *object) {
 	if !o.small() && (!o.volatile || t.c.health.bypassed()) {
 		o.idle = s.idle.PushFront(o)
 		drop = nil
-		if s.idle.Len() > idleMax {
+		if s.idle.Len() > t.idle {
 			drop = s.idle.Remove(s.idle.Back()).(*object)
 			drop.idle = nil
 		}

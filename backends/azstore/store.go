@@ -89,7 +89,7 @@ func newTransport(o Options) *http.Transport {
 	t := &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
-		MaxIdleConnsPerHost: conns, IdleConnTimeout: idleTimeout,
+		MaxIdleConnsPerHost: backends.KeptConns(conns), IdleConnTimeout: idleTimeout,
 		TLSHandshakeTimeout: tlsTimeout, ResponseHeaderTimeout: headerTimeout,
 		DisableCompression: true,
 		Protocols:          new(http.Protocols),

@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/pinfs/pinfs/backends"
 )
 
 const (
@@ -27,7 +29,7 @@ func newTransport(conns int) *http.Transport {
 	t := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		MaxIdleConnsPerHost:   conns,
+		MaxIdleConnsPerHost:   backends.KeptConns(conns),
 		IdleConnTimeout:       idleTimeout,
 		TLSHandshakeTimeout:   tlsTimeout,
 		ResponseHeaderTimeout: headerTimeout,

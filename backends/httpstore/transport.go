@@ -3,6 +3,8 @@ package httpstore
 import (
 	"net"
 	"net/http"
+
+	"github.com/pinfs/pinfs/backends"
 )
 
 // maxHeaderBytes bounds what a server may send as headers.
@@ -21,7 +23,7 @@ func newTransport(o Options) *http.Transport {
 		TLSHandshakeTimeout:    times.TLS,
 		ResponseHeaderTimeout:  times.Header,
 		IdleConnTimeout:        times.Idle,
-		MaxIdleConnsPerHost:    conns,
+		MaxIdleConnsPerHost:    backends.KeptConns(conns),
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		Protocols:              new(http.Protocols),
