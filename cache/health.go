@@ -38,8 +38,11 @@ func (h *health) failed(err error) {
 	}
 }
 
+// good notes that the disk did what it should. That does not end a bypass before
+// its time: what was under way when it began may still come to a good end, and the
+// disk would be found bad and good again many times a second.
 func (h *health) good() {
-	if h.bad.Load() == 0 {
+	if h.bad.Load() == 0 || h.bypassed() {
 		return
 	}
 	h.bad.Store(0)
