@@ -178,10 +178,12 @@ func (q *quota) overNow() int64 {
 }
 
 // critical tells that the file system is so full that not even the index may
-// be written: badger's files are mapped, and a full disk under them is SIGBUS.
+// be written: badger's files are mapped, and a full disk under them is SIGBUS. It
+// asks anew: others may fill a disk within milliseconds.
 func (q *quota) critical() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.freeAt = time.Time{}
 	return q.freeBytes() < q.floor/2
 }
 

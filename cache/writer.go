@@ -158,6 +158,7 @@ func (w *writer) write(ops []writeOp) {
 	case w.c.quota.critical():
 		err = errors.New("file system full")
 		w.c.n.full.Add(1)
+		w.c.keepReserve() // now: badger may be about to write out what it holds
 	default:
 		if err = w.c.index.update(applies(ops)...); err != nil {
 			w.c.noteIndex(err)
