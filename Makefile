@@ -16,6 +16,9 @@ ROOMS = $$($(GO) list ./... | grep -v -E '/(integration|bench)')
 BENCH_FLAGS ?=
 BENCH_CHECK := -size 0.125 -peers=false -budget 10m
 
+# Tests that have a long form.
+TORTURE := ^Test(NetworkGone|NameDoesNotResolve|SecretsStaySecret|ThrottledForAWhile|StoppedDaemon|CacheDiskGivesEIO|PowerLoss|CacheClonedWhileWritten|EverythingAtOnce|Differential)$$
+
 .PHONY: help build install demo test unit race lint integration isolated torture fuzz bench bench-check bench-baseline bench-record bench-go clean
 
 help: ## lists the targets
@@ -63,9 +66,10 @@ integration: ## real S3 server, real mounts, real kills
 isolated: ## unit and integration where nothing outside of this host answers (root)
 	integration/isolated.sh $(MAKE) --no-print-directory unit integration
 
-torture: ## the kill test, 1,000 times
+torture: ## the long forms: 1,000 kills, minutes of each fault, random calls beside ext4
 	@$(TOOLS) check test
 	PINFS_KILLS=1000 $(GO) test -count=1 -timeout 3h -v -run TestKilledWhileFilling ./integration
+	PINFS_TORTURE=1 $(GO) test -count=1 -timeout 3h -v -parallel 4 -run '$(TORTURE)' ./integration
 
 fuzz: ## each fuzz target for FUZZTIME (10m)
 	@set -e; for pkg in $$($(GO) list ./...); do \

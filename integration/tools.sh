@@ -31,7 +31,7 @@ BENCH_TOOLS=(
 NPM_TOOLS=("azurite 3.37.0")
 DEMO_PACKAGES=(fuse3)
 BENCH_PACKAGES=(fuse3 s3fs)
-TEST_PACKAGES=(fuse3 git rsync sqlite3 tar attr python3-numpy python3-torch python3-boto3 nginx-light systemd)
+TEST_PACKAGES=(fuse3 git rsync sqlite3 tar attr strace iproute2 e2fsprogs python3-numpy python3-torch python3-boto3 nginx-light systemd)
 
 BUILD_SECONDS=900    # a cold build on one busy core takes four minutes
 NPM_SECONDS=300      # azurite pulls 300 packages
