@@ -2,11 +2,14 @@ package integration_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/pinfs/pinfs/testwarden"
 )
@@ -83,6 +86,50 @@ func TestUnitsShowTheirMounts(t *testing.T) {
 					t.Errorf("%s: %s", filepath.Base(path), line)
 				}
 			}
+		}
+	}
+}
+
+// TestStopUnmounts: a unit that was stopped unmounts what its process left, one whose
+// process is replaced does not.
+func TestStopUnmounts(t *testing.T) {
+	text, err := os.ReadFile("../packaging/systemd/pinfs.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, script, found := strings.Cut(string(text), "ExecStopPost=-/bin/sh -c '")
+	script, _, ends := strings.Cut(script, "'\n")
+	if !found || !ends {
+		t.Fatal("no ExecStopPost=")
+	}
+	h := newHost(t)
+	data := filepath.Join(h.dir, "data")
+	if err := errors.Join(os.Mkdir(data, 0o755), os.WriteFile(filepath.Join(data, "file"), nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	h.put("set", data)
+	mnt, _ := h.mountUntil("set:v0")
+	defer h.waitGone()
+	pid := h.status().Daemon.PID
+	if err := unix.Kill(pid, unix.SIGSTOP); err != nil { // held, and not served
+		t.Fatal(err)
+	}
+	defer unix.Kill(pid, unix.SIGCONT)
+	for _, c := range []struct {
+		result, status string
+		stays          bool
+	}{{"signal", "KILL", true}, {"exit-code", "1", true}, {"watchdog", "ABRT", true}, {"success", "75", true}, {"success", "0", false}, {"success", "0", false}} {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		cmd := testwarden.Command(ctx, "sh", "-c", strings.ReplaceAll(script, "$$", "$"))
+		cmd.Env = append(h.env, "SERVICE_RESULT="+c.result, "EXIT_STATUS="+c.status, "PINFS_DIR="+mnt)
+		out, err := cmd.CombinedOutput()
+		cancel()
+		info, readErr := os.ReadFile("/proc/self/mountinfo") // to ask the mount itself could take for ever
+		if readErr != nil {
+			t.Fatal(readErr)
+		}
+		if stays := strings.Contains(string(info), " "+mnt+" "); stays != c.stays || err != nil {
+			t.Errorf("%s %s: mounted %v, want %v: %v\n%s", c.result, c.status, stays, c.stays, err, out)
 		}
 	}
 }
