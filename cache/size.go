@@ -11,6 +11,10 @@ import (
 	"github.com/pinfs/pinfs/manifest"
 )
 
+// MaxObject is the size of the largest object, 64 TiB. Manifests, and servers that
+// they name, may say any size, and the tables of an object grow with it.
+const MaxObject = 1 << 46
+
 // sizeLife is how long a size that was asked for is kept; each manifest that
 // lacks them can bring millions, and nothing else removes them.
 const sizeLife = 180 * 24 * time.Hour

@@ -255,6 +255,37 @@ func TestOwnWord(t *testing.T) {
 	wantOneLine(t, h.run("ls", "--allow", "data"), 2, "data", "file:///DIR/")
 }
 
+// TestMountOfItself: references to files of the mount itself, and of another one that
+// points back, are refused at once; nobody waits for himself.
+func TestMountOfItself(t *testing.T) {
+	h := newHost(t)
+	one, two := filepath.Join(t.TempDir(), "mnt"), filepath.Join(t.TempDir(), "mnt")
+	loop := func(dir string) map[string]entry {
+		return map[string]entry{"self": fileEntry(dir + "/self"), "there": fileEntry(dir + "/back"), "back": fileEntry(dir + "/there")}
+	}
+	h.importEntries("p/one", loop(two))
+	h.importEntries("p/two", loop(one))
+	other := h.cacheAt("other")
+	for _, m := range []struct {
+		h        *host
+		ref, dir string
+	}{{h, "p/one:v0", one}, {other, "p/two:v0", two}} {
+		if err := os.Mkdir(m.dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		m.h.must("mount", m.ref, m.dir)
+		t.Cleanup(func() { m.h.must("umount", m.dir) })
+	}
+	for _, dir := range []string{one, two} {
+		for _, name := range []string{"self", "there", "back"} {
+			wantErrno(t, filepath.Join(dir, name), syscall.EACCES)
+		}
+	}
+	if out := h.must("status"); !strings.Contains(out, "a mount of pinfs") {
+		t.Errorf("status says %s", out)
+	}
+}
+
 // TestHugeManifests: a manifest of any size and shape is taken or refused, in the
 // memory of a small one.
 func TestHugeManifests(t *testing.T) {

@@ -28,7 +28,8 @@
 //
 // With Options.Rules a path is looked at first (O_PATH): where it led to, by the
 // kernel's word for the descriptor, must be allowed, and a regular file; then that
-// descriptor's file is opened, and nothing else. Four system calls more.
+// descriptor's file is opened, and nothing else. Before all that the mount table tells
+// whether it lies on a mount of pinfs: who serves one may not wait for one.
 //
 // # Hashing
 //

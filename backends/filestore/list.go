@@ -53,6 +53,9 @@ type rootFacts struct {
 }
 
 func (s *Store) root(ctx context.Context, uri, path string) (rootFacts, error) {
+	if err := s.outside(ctx, "list", uri, path); err != nil {
+		return rootFacts{}, failed("list", uri, err)
+	}
 	sh, err := s.shares.of(ctx, "list", uri, path)
 	if err != nil {
 		return rootFacts{}, err
@@ -68,6 +71,9 @@ func (s *Store) root(ctx context.Context, uri, path string) (rootFacts, error) {
 		real, err := filepath.EvalSymlinks(path)
 		if err == nil {
 			err = s.rules.RealPath(real)
+		}
+		if st, ok := fi.Sys().(*syscall.Stat_t); ok && err == nil {
+			err = s.notOurs(st.Dev)
 		}
 		return rootFacts{fi, real}, err
 	}, nil)

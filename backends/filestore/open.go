@@ -6,10 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/pinfs/pinfs/backends"
 	"github.com/pinfs/pinfs/manifest"
@@ -27,6 +24,9 @@ type file struct {
 // open opens a regular file and never waits for the writer of a FIFO. Errors are
 // those of the system, an irregular, a refusal of the rules, or typed ones.
 func (s *Store) open(ctx context.Context, op, ref, path string) (*file, error) {
+	if err := s.outside(ctx, op, ref, path); err != nil {
+		return nil, err
+	}
 	sh, err := s.shares.of(ctx, op, ref, filepath.Dir(filepath.Clean(path)))
 	if err != nil {
 		return nil, err
@@ -68,29 +68,6 @@ func openPath(path string, flags int) (int, error) {
 		return -1, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	return fd, nil
-}
-
-// openRuled opens the file that path leads to if the rules allow that place. It looks
-// first, through a descriptor that opens nothing: to open a device may do something.
-// What that descriptor is of is what is opened then, whoever moves links meanwhile.
-func (s *Store) openRuled(path string, flags int) (int, error) {
-	at, err := openPath(path, unix.O_PATH)
-	if err != nil {
-		return -1, err
-	}
-	defer syscall.Close(at) //nolint:errcheck // nothing is open
-	here := "/proc/self/fd/" + strconv.Itoa(at)
-	real, err := os.Readlink(here)
-	if err != nil {
-		return -1, &untold{err}
-	}
-	if err := s.rules.RealPath(real); err != nil {
-		return -1, err
-	}
-	if _, err := stateOf(at); err != nil {
-		return -1, err
-	}
-	return openPath(here, flags)
 }
 
 // again repeats a system call that a signal interrupted.

@@ -2,6 +2,7 @@ package filestore_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
 	"github.com/pinfs/pinfs/backends"
@@ -193,4 +195,49 @@ func ruledIn(root string) *filestore.Store {
 		panic(err)
 	}
 	return filestore.NewWith(filestore.Options{Rules: r})
+}
+
+// TestMountsOfPinfs: a file on one is not read for another, which might be itself.
+func TestMountsOfPinfs(t *testing.T) {
+	const shm = "/dev/shm" // has no device of its own
+	dir, err := os.MkdirTemp(shm, "rules")
+	must(t, err)
+	defer os.RemoveAll(dir) //nolint:errcheck // a temporary one
+	write(t, dir+"/a", "data")
+	var st syscall.Stat_t
+	must(t, syscall.Stat(dir, &st))
+	line := func(kind string) string {
+		return fmt.Sprintf("45 27 %d:%d / %s ro,nosuid shared:1 - %s pinfs ro\n", unix.Major(st.Dev), unix.Minor(st.Dev), shm, kind)
+	}
+	s := ruled(t, backends.RulesOptions{})
+	s.SetTable("1 2 8:1 / / rw - fuse.pinfs x rw\nodd line\n" + line("tmpfs"))
+	if got, err := read(t, s, foreign(dir+"/a")); got != "data" || err != nil {
+		t.Errorf("got %q, %v, want the data", got, err)
+	}
+	s = ruled(t, backends.RulesOptions{Allow: []string{"file://" + dir}})
+	s.SetTable("1 2 8:1 / / rw - ext4 x rw\n" + line("fuse.pinfs"))
+	_, err = read(t, s, foreign(dir+"/a"))
+	wantErr(t, err, manifest.KindDenied, "a mount of pinfs")
+	_, err = names(t, s, "file://"+dir)
+	wantErr(t, err, manifest.KindDenied, "a mount of pinfs")
+	top := t.TempDir()
+	must(t, os.Symlink(dir+"/a", top+"/link"))
+	must(t, os.Symlink(dir, top+"/dirlink"))
+	s = ruled(t, backends.RulesOptions{})
+	s.SetTable(line("fuse.pinfs"))
+	s.SetBefore(func(op, path string) error { // to look at it may mean to wait
+		if op == "open" || strings.HasPrefix(path, shm) && path != dir { // where dirlink leads
+			t.Errorf("%s of %s", op, path)
+		}
+		return nil
+	})
+	for _, path := range []string{dir + "/a", top + "/link", top + "/dirlink/a", dir + "/none/x"} {
+		_, err = read(t, s, foreign(path))
+		wantErr(t, err, manifest.KindDenied, "a mount of pinfs")
+	}
+	own := filestore.New() // what a user names himself
+	own.SetTable(line("fuse.pinfs"))
+	if got, err := read(t, own, foreign(dir+"/a")); got != "data" || err != nil {
+		t.Errorf("got %q, %v, want the data", got, err)
+	}
 }
