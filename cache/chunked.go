@@ -23,9 +23,13 @@ func (t target) pieced() bool { return t.Chunks.Size > 0 }
 func (t target) piece(off int64) int64 { return off / t.Chunks.Size }
 
 // checkPieces refuses an object whose digests are not those of its size, be it that
-// somebody lost them on the way: nothing could be checked by them.
+// somebody lost them on the way: nothing could be checked by them. Nor does it let in
+// one that is larger than MaxObject.
 func (t target) checkPieces() error {
 	c := t.Chunks
+	if t.size > MaxObject {
+		return &manifest.Error{Kind: manifest.KindLimit, Op: op, Ref: t.Ref, Msg: "larger than 64 TiB"}
+	}
 	if !t.pieced() && c.Digests == "" {
 		return nil
 	}

@@ -52,9 +52,6 @@ func (c *Cache) target(ctx context.Context, obj manifest.Object) (target, error)
 			return tg, err
 		}
 	}
-	if tg.size > MaxObject {
-		return tg, &manifest.Error{Kind: manifest.KindLimit, Op: op, Ref: obj.Ref, Msg: "larger than 64 TiB"}
-	}
 	return tg, tg.checkPieces()
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -284,6 +285,69 @@ func TestMountOfItself(t *testing.T) {
 	if out := h.must("status"); !strings.Contains(out, "a mount of pinfs") {
 		t.Errorf("status says %s", out)
 	}
+}
+
+// TestHugeSizes: a manifest and its server may agree on any size; the daemon lives on.
+func TestHugeSizes(t *testing.T) {
+	h := newHost(t)
+	huge := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		size := map[string]int64{"/most": math.MaxInt64, "/half": 1 << 62}[r.URL.Path]
+		first, last := int64(0), size-1
+		w.Header().Set("ETag", `"e"`)
+		status := http.StatusOK
+		if n, _ := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &first, &last); n > 0 {
+			status = http.StatusPartialContent
+			w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, last, size))
+		}
+		w.Header().Set("Content-Length", fmt.Sprint(last-first+1))
+		w.WriteHeader(status)
+		if r.Method == http.MethodGet {
+			_, _ = io.Copy(w, io.LimitReader(zeros{}, last-first+1)) // until the client leaves
+		}
+	}))
+	t.Cleanup(huge.Close)
+	most, half := int64(math.MaxInt64), int64(1)<<62
+	good := filepath.Join(t.TempDir(), "good")
+	write(t, good, "good")
+	sized := func(path string, size *int64) entry {
+		e := webEntry(huge.URL + path)
+		e.Size = size
+		return e
+	}
+	h.importEntries("p/huge", map[string]entry{"most": sized("/most", &most), "half": sized("/half", &half), "asked": sized("/half", nil), "good": fileEntry(good)})
+	mnt := h.mount("p/huge:v0")
+	for _, name := range []string{"most", "half", "asked"} {
+		wantStart(t, filepath.Join(mnt, name), syscall.EIO)
+	}
+	for _, name := range []string{"most", "half", "asked"} {
+		if r := h.run("warm", "p/huge", "--path-prefix", name); r.code == 0 {
+			t.Errorf("%s was warmed", name)
+		}
+	}
+	wantReads(t, filepath.Join(mnt, "good"), "good")
+	if n := len(h.status().Mounts); n != 1 {
+		t.Errorf("the daemon has %d mounts, want 1", n)
+	}
+}
+
+// wantStart reads the first bytes of a file, which must fail in that way.
+func wantStart(t *testing.T, path string, want error) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err == nil {
+		defer f.Close()
+		_, err = f.Read(make([]byte, 10))
+	}
+	if !errors.Is(err, want) {
+		t.Errorf("%s: got %v, want %v", path, err, want)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
 
 // TestHugeManifests: a manifest of any size and shape is taken or refused, in the
