@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"os"
 	"sync"
 	"sync/atomic"
 
@@ -69,7 +70,7 @@ func Open(o Options) (*Cache, error) {
 		return nil, &manifest.Error{Kind: manifest.KindInvalid, Op: "open cache", Msg: "no source given"}
 	}
 	o = o.withDefaults()
-	dir, err := openDirectory(o.Dir)
+	dir, err := openDirectory(o.Dir, o.Lock)
 	if err != nil {
 		return nil, err
 	}
@@ -137,6 +138,10 @@ func (c *Cache) enter() error {
 }
 
 func (c *Cache) leave() { c.life.RUnlock() }
+
+// Lock gives the lock of the directory, which is held as long as somebody has the file
+// open: see Options.Lock. It stays the cache's.
+func (c *Cache) Lock() *os.File { return c.dir.lock }
 
 // Close ends all fetches and waits, writes what is queued, and gives the
 // directory free, all within Options.CloseTimeout. Calls under way end with

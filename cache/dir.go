@@ -37,7 +37,8 @@ type directory struct {
 
 // openDirectory creates dir if need be, takes its lock and checks its format.
 // Content in another format is emptied.
-func openDirectory(dir string) (*directory, error) {
+// lock is the lock, if it is held already.
+func openDirectory(dir string, lock *os.File) (*directory, error) {
 	if dir == "" {
 		return nil, &manifest.Error{Kind: manifest.KindInvalid, Op: "open cache", Msg: "no directory given"}
 	}
@@ -47,7 +48,7 @@ func openDirectory(dir string) (*directory, error) {
 	if err := checkOurs(dir); err != nil {
 		return nil, err
 	}
-	lock, err := takeLock(dir)
+	lock, err := takeLock(dir, lock)
 	if err != nil {
 		return nil, err
 	}
@@ -86,8 +87,13 @@ func exists(path string) bool {
 	return err == nil
 }
 
-func takeLock(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)
+// takeLock locks dir. The lock is of the open file, not of the process: held is the one
+// that a process before had, nil if there is none.
+func takeLock(dir string, held *os.File) (f *os.File, err error) {
+	path := filepath.Join(dir, lockName)
+	if f = held; held == nil || !isAt(held, path) {
+		f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)
+	}
 	if err != nil {
 		return nil, dirError(dir, err)
 	}
@@ -102,6 +108,16 @@ func takeLock(dir string) (*os.File, error) {
 		return nil, errors.Join(dirError(dir, err), f.Close())
 	}
 	return f, nil
+}
+
+// isAt tells whether f is the file at path: the directory may have been replaced.
+func isAt(f *os.File, path string) bool {
+	is, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	at, err := os.Lstat(path)
+	return err == nil && os.SameFile(is, at)
 }
 
 func writeAt(f *os.File, s string) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/pinfs/pinfs/manifest"
@@ -34,6 +35,9 @@ type Options struct {
 	// Dir is the directory of the cache: created with mode 0700, used by one
 	// process at a time.
 	Dir string
+	// Lock is the Lock of a Cache of Dir in a process before, which nobody else could
+	// take meanwhile; the Cache closes it. nil: there is none.
+	Lock *os.File
 	// Size is how many bytes of content may be on disk, default 10 GiB.
 	Size int64
 	// MinFree is how many bytes of Dir's file system are left free, default
