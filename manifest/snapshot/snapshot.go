@@ -142,6 +142,9 @@ func (s *Snapshot) Close() error {
 	return nil
 }
 
+// File gives the name by which the file was opened.
+func (s *Snapshot) File() string { return s.path }
+
 // Meta gives what the manifest says beside its entries.
 func (s *Snapshot) Meta() Meta { return s.meta }
 

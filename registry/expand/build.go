@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -26,7 +27,7 @@ const (
 
 // build lists the unpinned references of s and makes the snapshot of v. The caller
 // has v's turn.
-func (x *Expander) build(ctx context.Context, s *snapshot.Snapshot, v *version) error {
+func (x *Expander) build(ctx context.Context, s *snapshot.Snapshot, key string, v *version) error {
 	if x.o.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, x.o.Timeout)
@@ -49,7 +50,13 @@ func (x *Expander) build(ctx context.Context, s *snapshot.Snapshot, v *version) 
 	if _, err := b.Build(ctx, path); err != nil {
 		return err
 	}
-	x.done(v, path, w.refs)
+	found := Found{Key: key, Path: path, References: w.refs}
+	if x.o.OnFound != nil {
+		if err := x.o.OnFound(found); err != nil {
+			return errors.Join(err, os.Remove(path))
+		}
+	}
+	x.done(v, found)
 	return nil
 }
 

@@ -36,6 +36,37 @@ type Options struct {
 	Files bool
 	// Below is the path of a file or directory that alone is wanted; "" is all.
 	Below string
+	// OnFound and OnPinned hear of what is found, before anybody sees it, for who
+	// gives it to another Expander: see Adopt. An error of theirs fails the finding.
+	// nil: nobody does.
+	OnFound  func(Found) error
+	OnPinned func(Pinned) error
+}
+
+// Found is what Open made of a version.
+type Found struct {
+	Key        string // as given to Open
+	Path       string // of the snapshot
+	References []Reference
+}
+
+// Pinned is what Pin found of a reference.
+type Pinned struct {
+	Ref    string
+	Object manifest.Object
+}
+
+// Adopt goes on with what another Expander found; before the first Open and Pin. The
+// files of found are this one's from then on.
+func (x *Expander) Adopt(found []Found, pinned []Pinned) {
+	for _, f := range found {
+		x.done(&version{turn: make(chan struct{}, 1)}, f)
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, p := range pinned {
+		x.pinned[p.Ref] = p.Object
+	}
 }
 
 // Expander keeps what the references of any number of versions were found to
@@ -124,7 +155,7 @@ func (x *Expander) Open(ctx context.Context, s *snapshot.Snapshot, key string) (
 		return nil, backends.Ended(ctx, "expand", key)
 	}
 	if v.path == "" {
-		if err := x.build(ctx, s, v); err != nil {
+		if err := x.build(ctx, s, key, v); err != nil {
 			return nil, err
 		}
 	}
@@ -180,12 +211,13 @@ func (x *Expander) All() []Reference {
 	return all
 }
 
-// done notes what came of a version.
-func (x *Expander) done(v *version, path string, refs []Reference) {
+// done notes what came of v, a version.
+func (x *Expander) done(v *version, f Found) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	v.path, v.refs = path, refs
-	for _, r := range refs {
+	x.versions[f.Key] = v
+	v.path, v.refs = f.Path, f.References
+	for _, r := range f.References {
 		if r.Err != nil {
 			x.failures[r.Ref] = r.Err
 		}

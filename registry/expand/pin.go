@@ -2,8 +2,11 @@ package expand
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/pinfs/pinfs/backends"
 	"github.com/pinfs/pinfs/manifest"
@@ -74,6 +77,9 @@ func (x *Expander) pin(obj manifest.Object, p *pinning) {
 	p.err = backends.DigestMany(x.base, x.o.Backend, infos)
 	if p.err == nil {
 		p.obj = infos[0].Entry("pinned").Object()
+		if x.o.OnPinned != nil {
+			p.err = x.o.OnPinned(Pinned{obj.Ref, p.obj})
+		}
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -92,15 +98,28 @@ func sameSize(recorded, found manifest.Object) error {
 		Expected: fmt.Sprintf("%d bytes", recorded.Size), Found: fmt.Sprintf("%d bytes", found.Size)}
 }
 
-// MakeDir makes the folder for snapshots at path, empty: what is in it was left by
-// a process that died.
-func MakeDir(path string) error {
-	err := os.RemoveAll(path)
+// MakeDir makes the folder for snapshots at path. What is in it was left by a process
+// that died, but for the files that keep has.
+func MakeDir(path string, keep ...string) error {
+	err := os.MkdirAll(path, 0o700)
 	if err == nil {
-		err = os.Mkdir(path, 0o700)
+		err = removeOthers(path, keep)
 	}
 	if err != nil {
 		return &manifest.Error{Op: "make folder", Ref: path, Err: err, Hint: "see to the permissions of its parent"}
 	}
 	return nil
+}
+
+func removeOthers(dir string, keep []string) error {
+	found, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range found {
+		if path := filepath.Join(dir, f.Name()); !slices.Contains(keep, path) {
+			err = errors.Join(err, os.RemoveAll(path))
+		}
+	}
+	return err
 }
