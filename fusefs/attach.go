@@ -1,7 +1,9 @@
 package fusefs
 
 import (
+	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -20,6 +22,23 @@ type MountState struct {
 	// (struct fuse_in_header and fuse_init_in). The kernel sends it once for each
 	// connection. Empty: nobody has served the connection yet.
 	Init []byte
+	// Device is the mount's number, "0:39", as /proc/self/mountinfo has it; the
+	// kernel's number of the connection is its second half. Empty when not known.
+	Device string
+	// Open is how files are opened: the kernel was told once.
+	Open OpenMode
+	// Epoch is in the numbers of handles; see opens.
+	Epoch uint64
+}
+
+// Keeper makes a mount outlive its process. What it is given must be where another
+// process finds it before its methods return; an error of theirs ends the mount.
+type Keeper interface {
+	// Made is told of a new connection before it is served. conn stays the caller's.
+	Made(conn *os.File, dir string) error
+	// Begun is told, once, what another process needs to go on, before the first
+	// request is answered.
+	Begun(st MountState) error
 }
 
 // Attach serves a connection. conn stays the caller's; the mount lives as long as
@@ -37,7 +56,10 @@ func Attach(conn *os.File, st MountState, o Options) (*Mounted, error) {
 	if err != nil {
 		return nil, err
 	}
-	fd, err := unix.FcntlInt(conn.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+	fd, err := duplicate(conn)
+	if err == nil {
+		f.line, err = duplicateFile(conn)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("attach %s: %w", st.Dir, err)
 	}
@@ -46,31 +68,99 @@ func Attach(conn *os.File, st MountState, o Options) (*Mounted, error) {
 		f.OnUnmount()
 		return nil, fmt.Errorf("attach %s: %w", st.Dir, err)
 	}
-	f.startOpens(server)
-	st.Init = initBytes(server.KernelSettings())
+	f.startOpens(server, &st)
 	logSettings(o.Logger, server.KernelSettings())
-	m := &Mounted{state: st, fs: f, server: server, done: make(chan struct{})}
-	if info, ok, err := mountAt(st.Dir); err == nil && ok {
-		m.device = info.device
+	m := &Mounted{fs: f, server: server, done: make(chan struct{})}
+	if err := m.begin(st); err != nil {
+		return nil, errors.Join(err, m.refuse())
 	}
 	go m.serve()
 	return m, nil
 }
 
+func duplicate(f *os.File) (int, error) { return unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3) }
+
+func duplicateFile(f *os.File) (*os.File, error) {
+	fd, err := duplicate(f)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
+}
+
+// begin completes what is known of the mount, and has it kept if it is a new one.
+func (m *Mounted) begin(st MountState) error {
+	first := len(st.Init) == 0
+	st.Init = initBytes(m.server.KernelSettings())
+	if st.Device == "" {
+		if info, ok, err := mountAt(st.Dir); err == nil && ok {
+			st.Device = info.device
+		}
+	}
+	m.state = st
+	if !first || m.fs.o.Keeper == nil {
+		return nil
+	}
+	if err := m.fs.o.Keeper.Begun(st); err != nil {
+		return fmt.Errorf("keep %s: %w", st.Dir, err)
+	}
+	return nil
+}
+
+// refuse ends a server that has not begun: the mount is to go.
+func (m *Mounted) refuse() error {
+	go m.serve()
+	err := unmountPoint(context.Background(), m.state.Dir, true)
+	<-m.done
+	return err
+}
+
 // attachServer gives a server on fd, which it owns from then on.
 func attachServer(f *fileSystem, fd int, init []byte) (*fuse.Server, error) {
 	if len(init) == 0 {
-		return fuse.NewServer(f, fmt.Sprintf("/dev/fd/%d", fd), f.serverOptions())
+		return fuse.NewServer(f.face(), fmt.Sprintf("/dev/fd/%d", fd), f.serverOptions())
 	}
 	defer unix.Close(fd)
 	server, err := replayInit(f, fd, init)
 	if err != nil {
 		return nil, err
 	}
-	if err := resend(fd); err != nil {
-		f.o.Logger.Warn("the kernel can't send again what was under way; those callers wait", "error", err)
-	}
+	f.takeRequests(fd, server.KernelSettings())
 	return server, nil
+}
+
+// takeRequests sees to what a process before had read and not answered.
+func (f *fileSystem) takeRequests(fd int, in *fuse.InitIn) {
+	if f.resends(in) {
+		if err := resend(fd); err != nil {
+			f.o.Logger.Warn("the kernel does not send again what was under way; those callers wait", "error", err)
+		}
+		return
+	}
+	if f.memory == nil {
+		f.o.Logger.Warn("the kernel can't send again what was under way (Linux 6.9); those callers wait")
+		return
+	}
+	if n := f.memory.requests.refuse(fd); n > 0 {
+		f.o.Logger.Warn("the kernel can't send again what was under way (Linux 6.9); those callers got EIO", "requests", n)
+	}
+}
+
+// capResend is FUSE_HAS_RESEND of the kernel's fuse.h.
+const capResend = 1 << 39
+
+func (f *fileSystem) resends(in *fuse.InitIn) bool {
+	return in.Flags64()&capResend != 0 && !f.o.oldKernel
+}
+
+// face is what answers: on kernels that do not send again what a dead process had
+// read, requests are noted for the next one. The kernel tells when the first server is
+// there, so that all have the same.
+func (f *fileSystem) face() fuse.RawFileSystem {
+	if f.memory == nil || !f.o.oldKernel && kernelResends() {
+		return f
+	}
+	return noting{f, newAsked(&f.memory.requests)}
 }
 
 // replayInit makes a server read the saved INIT from a socket pair, since the
@@ -90,7 +180,7 @@ func replayInit(f *fileSystem, fd int, init []byte) (*fuse.Server, error) {
 	if _, err := unix.Write(pair[1], req); err != nil {
 		return nil, err
 	}
-	server, err := fuse.NewServer(f, fmt.Sprintf("/dev/fd/%d", pair[0]), f.serverOptions())
+	server, err := fuse.NewServer(f.face(), fmt.Sprintf("/dev/fd/%d", pair[0]), f.serverOptions())
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/pinfs/pinfs/fusefs"
@@ -75,8 +77,12 @@ func work() error {
 		return err
 	}
 	content := ramp{newMemory(), limit, func() { mark(dir, "stalled") }}
-	m, err := fusefs.Attach(os.NewFile(3, "/dev/fuse"), fusefs.MountState{Dir: dir + "/mnt", Init: init},
-		fusefs.Options{Content: content, Tree: &fusefs.Tree{Snapshot: s, Project: "p", Name: "a:v0", Digest: "d", Created: created}, Slots: slots})
+	o := fusefs.Options{Content: content, Tree: &fusefs.Tree{Snapshot: s, Project: "p", Name: "a:v0", Digest: "d", Created: created}, Slots: slots}
+	if os.Getenv("FUSEFS_TEST_OLD") != "" {
+		o = fusefs.OldKernel(o)
+		o.Memory = os.NewFile(4, "memory")
+	}
+	m, err := fusefs.Attach(os.NewFile(3, "/dev/fuse"), fusefs.MountState{Dir: dir + "/mnt", Init: init}, o)
 	if err != nil {
 		return err
 	}
@@ -112,9 +118,15 @@ func own(t *testing.T) (conn *os.File, dir string) {
 // startWorker starts one that answers reads below limit, and waits until it serves.
 func startWorker(t *testing.T, conn *os.File, dir string, limit int64) *exec.Cmd {
 	t.Helper()
+	return startWorkerWith(t, []*os.File{conn}, dir, limit)
+}
+
+func startWorkerWith(t *testing.T, files []*os.File, dir string, limit int64, env ...string) *exec.Cmd {
+	t.Helper()
 	cmd := testwarden.Command(t.Context(), "/proc/self/exe")
 	cmd.Env = append(os.Environ(), "FUSEFS_TEST_ROLE=worker", "FUSEFS_TEST_PATH="+dir, fmt.Sprint("FUSEFS_TEST_LIMIT=", limit))
-	cmd.ExtraFiles = []*os.File{conn}
+	cmd.Env = append(cmd.Env, env...)
+	cmd.ExtraFiles = files
 	cmd.Stderr = t.Output()
 	must(t, cmd.Start())
 	awaitMark(t, dir, "serving", cmd)
@@ -152,6 +164,37 @@ func TestWorkersAreKilled(t *testing.T) {
 	fillRamp(whole, 0)
 	if got, want := out.String(), fmt.Sprintf("%x", sha256.Sum256(whole)); got != want {
 		t.Errorf("read %q, want %s", got, want)
+	}
+	must(t, fusefs.Unmount(t.Context(), dir+"/mnt", false))
+	must(t, worker.Wait())
+	must(t, conn.Close())
+}
+
+// Without the kernel's help what a dead worker had read is answered with an error by
+// the next one: nobody waits for ever.
+func TestOldKernel(t *testing.T) {
+	conn, dir := own(t)
+	memory, err := fusefs.NewMemory()
+	must(t, err)
+	defer memory.Close()
+	files := []*os.File{conn, memory}
+	worker := startWorkerWith(t, files, dir, 1<<20, "FUSEFS_TEST_OLD=1")
+	for kill := range int64(5) {
+		cmd, out := reader(t, "direct", dir+"/mnt/d/f")
+		awaitMark(t, dir, "stalled", worker)
+		must(t, worker.Process.Kill())
+		_ = worker.Wait()
+		worker = startWorkerWith(t, files, dir, (kill+2)<<20, "FUSEFS_TEST_OLD=1")
+		if err := cmd.Wait(); err == nil || !strings.Contains(out.String(), syscall.EIO.Error()) {
+			t.Fatalf("the reader of a dead worker: %v: %s", err, out)
+		}
+	}
+	must(t, worker.Process.Kill())
+	_ = worker.Wait()
+	worker = startWorkerWith(t, files, dir, relaySize, "FUSEFS_TEST_OLD=1")
+	cmd, out := reader(t, "direct", dir+"/mnt/d/f")
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("reader: %v: %s", err, out)
 	}
 	must(t, fusefs.Unmount(t.Context(), dir+"/mnt", false))
 	must(t, worker.Wait())

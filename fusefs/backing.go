@@ -25,6 +25,7 @@ type backings struct {
 
 	closing sync.WaitGroup
 
+	table  *openTable // mu guards its ids
 	mu     sync.Mutex // guards all below and backing.users, dead and place; a leaf
 	files  map[objectKey]*backing
 	idle   list.List // of *backing without users, least recently used first
@@ -49,9 +50,9 @@ type backing struct {
 	place *list.Element
 
 	mu      sync.Mutex
-	id      int32
-	loan    Loan // nil: not registered
-	resting bool // the loan is not in use
+	id      int32 // 0: not registered
+	loan    Loan  // nil: not registered, or the lender does not know it any more
+	resting bool  // the loan is not in use
 }
 
 // Bounds of backings: 1,024 files at once, 256 of them with nothing open.
@@ -132,8 +133,10 @@ func (s *backings) enter(key objectKey) *backing {
 // ensure makes b ready for use: taken again, or lent and registered. b.mu is held.
 func (s *backings) ensure(b *backing, obj manifest.Object) bool {
 	switch {
-	case b.loan == nil:
+	case b.id == 0:
 		return s.borrow(b, obj)
+	case b.loan == nil:
+		return true // adopted: who has it open, has it
 	case b.resting:
 		b.resting = !b.loan.Take() // false: revoked, and leave gives it back
 	}
@@ -157,11 +160,12 @@ func (s *backings) borrow(b *backing, obj manifest.Object) bool {
 func (s *backings) register(f *os.File) (int32, bool) {
 	defer f.Close()
 	id, errno := s.kernel.RegisterBackingFd(&fuse.BackingMap{Fd: int32(f.Fd())})
-	if errno == 0 {
-		return id, true
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if errno == 0 {
+		s.table.given(id)
+		return id, true
+	}
 	if !s.broken {
 		s.broken = true // it was tried when the mount was made: this is not about one file
 		s.log.Warn("the kernel takes no more files for passthrough; files are opened the ordinary way", "error", errno.Error())
@@ -228,11 +232,21 @@ func (s *backings) close(b *backing) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.id != 0 {
+		s.unregister(b.id)
+		b.id = 0
+	}
 	if b.loan != nil {
-		s.kernel.UnregisterBackingFd(b.id)
 		b.loan.Close()
 		b.loan = nil
 	}
+}
+
+func (s *backings) unregister(id int32) {
+	s.kernel.UnregisterBackingFd(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.table.back(id)
 }
 
 // revoked is told by the lender that b's file is not the object's any more.

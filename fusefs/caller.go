@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pinfs/pinfs/manifest"
+	"golang.org/x/sys/unix"
 )
 
 // callerCheck is how often a caller that got a signal is looked at again.
@@ -23,23 +24,40 @@ const callerCheck = 50 * time.Millisecond
 // EINTR from a read of a file would be taken for a failure. But a caller that is
 // being killed waits for our answer without any other way out. So after the
 // first signal the thread is watched, and only SIGKILL, which is what every
-// deadly signal has become by then, ends the request.
+// deadly signal has become by then, ends the request. The end of the mount comes the
+// same way.
 func (f *fileSystem) request(cancel <-chan struct{}, pid uint32, timeout time.Duration) (context.Context, context.CancelFunc) {
-	ctx := &requestContext{base: f.base, cancel: cancel, pid: pid, deadline: time.Now().Add(timeout)}
+	ctx := &requestContext{cancel: cancel, pid: pid, fs: f, deadline: time.Now().Add(timeout)}
 	return ctx, ctx.stop
 }
 
-// watchCaller returns when thread pid is being killed or ctx is done.
-func watchCaller(ctx context.Context, pid uint32) {
+// watchCaller returns when thread pid is being killed, nobody waits any more since the
+// mount has ended, or ctx is done.
+func (f *fileSystem) watchCaller(ctx context.Context, pid uint32) {
 	tick := time.NewTicker(callerCheck)
 	defer tick.Stop()
-	for !beingKilled(pid) {
+	for !beingKilled(pid) && !f.dead() {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
 	}
+}
+
+// dead tells whether the kernel has ended the connection. What it had asked by then
+// nobody waits for, such as read-ahead; the server ends when the last of it has.
+func (f *fileSystem) dead() bool {
+	dead := false
+	raw, err := f.line.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) {
+			fds := []unix.PollFd{{Fd: int32(fd)}}
+			n, err := unix.Poll(fds, 0)
+			dead = err == nil && n == 1 && fds[0].Revents&unix.POLLERR != 0
+		})
+	}
+	return dead || err != nil
 }
 
 // beingKilled tells whether SIGKILL is pending for a thread, or the thread is

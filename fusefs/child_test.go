@@ -18,6 +18,7 @@ func child(role string) int {
 		"sent":     readSent,
 		"spliced":  readSpliced,
 		"device":   openDevice,
+		"ahead":    readAhead,
 		"nobody":   mountAsNobody,
 		"worker":   work,
 		"serve":    serve,

@@ -9,6 +9,7 @@
 //   - Lender: Content that has files which the kernel may read itself.
 //   - Slots: numbers for the snapshots, projects and aliases that are in use.
 //   - Mount, Attach, Mounted, Unmount: making, taking over and ending a mount.
+//   - Keeper and MountState: how a mount outlives its process.
 //   - Errno: the one table from manifest.Kind to errno.
 //
 // # Node ids
@@ -38,9 +39,9 @@
 // kernel is given its number (backing.go) and reads it without asking. The kernel
 // wants all handles of a node to be alike: all ordinary, or all passthrough to one
 // file. So the nodes that have handles are remembered, from the answer to OPEN until
-// RELEASE, which comes some time after close. Numbers of handles carry the server
-// that gave them out: a RELEASE of one before is ignored. What such handles are is
-// not handed over yet, so opens of files that they hold can fail with EIO.
+// RELEASE, which comes some time after close. Numbers of handles carry the mount's
+// epoch. What is open, and which files the kernel has, is in Options.OpenTable too:
+// memory from which another process goes on (opentable.go, adopt.go).
 //
 // # Rules
 //

@@ -6,3 +6,9 @@ import "github.com/hanwen/go-fuse/v2/fuse"
 func ReleaseForeign(m *Mounted, node, handle uint64) {
 	m.fs.Release(nil, &fuse.ReleaseIn{InHeader: fuse.InHeader{NodeId: node}, Fh: handle})
 }
+
+// OldKernel has a mount do without what Linux 6.9 brought for takeovers.
+func OldKernel(o Options) Options {
+	o.oldKernel = true
+	return o
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
 	"time"
 
@@ -33,8 +34,10 @@ type fileSystem struct {
 	listings listings
 	looked   looked
 	count    counters
-	opens    *opens    // nil: stateless
-	started  time.Time // the modification time of lists of names
+	opens    *opens        // nil: stateless
+	line     *os.File      // the connection; see dead
+	memory   *sharedMemory // nil: nobody takes the mount over
+	started  time.Time     // the modification time of lists of names
 
 	noPassthrough string // why there is none though it was asked for
 }
@@ -48,6 +51,9 @@ func newFileSystem(o Options) (*fileSystem, error) {
 		return nil, err
 	}
 	f := &fileSystem{RawFileSystem: fuse.NewDefaultRawFileSystem(), o: o, root: node{slot: slot}, started: time.Now()}
+	if f.memory, err = mapMemory(o.Memory); err != nil {
+		return nil, err
+	}
 	f.viewer, _ = o.Content.(Viewer)
 	f.base, f.end = context.WithCancel(context.Background())
 	f.faults = &faults{log: o.Logger, onError: o.OnError}
@@ -68,6 +74,8 @@ func (f *fileSystem) OnUnmount() {
 	if f.opens != nil {
 		f.opens.files.end()
 	}
+	f.memory.unmap()
+	_ = f.line.Close() // nobody else has it
 }
 
 // panicked turns a panic of a handler into EIO, so that one bad request does not

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/pinfs/pinfs/manifest"
 )
 
 // Mounted is a mount that this process serves.
@@ -17,9 +18,6 @@ type Mounted struct {
 	fs     *fileSystem
 	server *fuse.Server
 	done   chan struct{} // closed after the last request
-	// device is the mount's number, "0:39", as /proc/self/mountinfo has it; the
-	// kernel's number of the connection is its second half. "" when not known.
-	device string
 	// pushing is held for reading from before a content is taken until the kernel has
 	// it, and for writing before the kernel is made to forget.
 	pushing sync.RWMutex
@@ -34,7 +32,13 @@ func Mount(ctx context.Context, dir string, o Options) (*Mounted, error) {
 		return nil, err
 	}
 	defer conn.Close()
-	m, err := Attach(conn, MountState{Dir: abs}, o)
+	if o.Keeper != nil {
+		err = o.Keeper.Made(conn, abs)
+	}
+	var m *Mounted
+	if err == nil {
+		m, err = Attach(conn, MountState{Dir: abs}, o)
+	}
 	if err != nil {
 		_ = unmountPoint(context.WithoutCancel(ctx), abs, true)
 		return nil, err
@@ -51,10 +55,10 @@ func (m *Mounted) serve() {
 // raiseReadAhead lets one sequential reader have more on the way than the
 // kernel's 128 KiB. Only root may; without it reads are right and slower.
 func (m *Mounted) raiseReadAhead() {
-	if m.fs.o.ReadAheadKiB < 0 || m.device == "" {
+	if m.fs.o.ReadAheadKiB < 0 || m.state.Device == "" {
 		return
 	}
-	path := "/sys/class/bdi/" + m.device + "/read_ahead_kb"
+	path := "/sys/class/bdi/" + m.state.Device + "/read_ahead_kb"
 	if err := os.WriteFile(path, []byte(strconv.Itoa(m.fs.o.ReadAheadKiB)), 0); err != nil {
 		m.fs.o.Logger.Debug("read-ahead stays at the kernel's default", "error", err)
 	}
@@ -70,13 +74,13 @@ func (m *Mounted) State() MountState { return m.state }
 // have unmounted it, or mounted over it. It asks the mount nothing.
 func (m *Mounted) Visible() bool {
 	info, ok, err := mountAt(m.state.Dir)
-	return err == nil && ok && info.device == m.device
+	return err == nil && ok && info.device == m.state.Device
 }
 
 // Abort makes the kernel drop the connection: all who wait get an error. Without
 // the control file system only the end of this process does that.
 func (m *Mounted) Abort() error {
-	_, minor, _ := strings.Cut(m.device, ":")
+	_, minor, _ := strings.Cut(m.state.Device, ":")
 	return os.WriteFile("/sys/fs/fuse/connections/"+minor+"/abort", []byte("1"), 0)
 }
 
@@ -108,6 +112,10 @@ func (m *Mounted) Unmount(ctx context.Context, lazy bool) error {
 	case <-m.done:
 		return nil
 	case <-ctx.Done():
+	}
+	if m.Visible() {
 		return fmt.Errorf("unmount %s: %w", m.state.Dir, ctx.Err())
 	}
+	return &manifest.Error{Kind: manifest.KindBusy, Op: "unmount", Ref: m.state.Dir, Err: ctx.Err(),
+		Msg: "it is out of sight here, and does not end", Hint: "another mount namespace (a container) still has it"}
 }

@@ -29,6 +29,13 @@ type Options struct {
 	// that takes a mount over gives the replayed one.
 	Slots *Slots
 
+	// Keeper makes the mount outlive this process; nil: it ends with it.
+	Keeper Keeper
+
+	// Memory, of NewMemory, is where a process that takes the mount over finds what is open
+	// and what was asked; nil: nobody takes it over. It stays the caller's.
+	Memory *os.File
+
 	// FSName is what df and mount show as the source; "pinfs" when empty.
 	FSName string
 	// UID and GID own all files; nil stands for who mounts.
@@ -60,6 +67,8 @@ type Options struct {
 	// OnError is told of every request that failed, for the status of the mount.
 	// obj is the zero Object when no object is meant. It must not block.
 	OnError func(path string, obj manifest.Object, err error)
+
+	oldKernel bool // as if the kernel did not send again what was asked; of tests
 }
 
 // withDefaults fills in what is not set and refuses what makes no sense.

@@ -85,7 +85,7 @@ func (f *fileSystem) above(t *Tree, slot uint32) string {
 
 // Device is the mount's number, as in the Dev of stat(2); 0 when it is not known.
 func (m *Mounted) Device() uint64 {
-	major, minor, ok := strings.Cut(m.device, ":")
+	major, minor, ok := strings.Cut(m.state.Device, ":")
 	a, err := strconv.ParseUint(major, 10, 32)
 	b, err2 := strconv.ParseUint(minor, 10, 32)
 	if !ok || err != nil || err2 != nil {

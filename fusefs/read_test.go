@@ -2,6 +2,7 @@ package fusefs_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -278,4 +279,46 @@ func TestReadThatNothingEndsHasADeadline(t *testing.T) {
 	if _, err := os.ReadFile(m.Dir() + "/f"); !errors.Is(err, syscall.ETIMEDOUT) {
 		t.Errorf("%v, want ETIMEDOUT", err)
 	}
+}
+
+// readAhead has the kernel read a file that nobody waits for, and lives on.
+func readAhead() error {
+	fd, err := unix.Open(os.Getenv("FUSEFS_TEST_PATH"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(unix.Fadvise(fd, 0, 1<<20, unix.FADV_WILLNEED), unix.Close(fd)); err != nil {
+		return err
+	}
+	fmt.Println("asked")
+	_, err = os.Stdin.Read(make([]byte, 1))
+	return err
+}
+
+// TestUnmountDoesNotWaitForReadAhead: what the kernel reads ahead and the content can't
+// give keeps no mount alive.
+func TestUnmountDoesNotWaitForReadAhead(t *testing.T) {
+	mem := newMemory()
+	tree := build(t, exact, "", mem.put("f", random(1, 1<<20)))
+	mem.block("mem://b/f")
+	m := mount(t, fusefs.Options{Content: mem, Tree: tree})
+	cmd := testwarden.Command(t.Context(), "/proc/self/exe")
+	cmd.Env = append(os.Environ(), "FUSEFS_TEST_ROLE=ahead", "FUSEFS_TEST_PATH="+m.Dir()+"/f")
+	cmd.Stderr = t.Output()
+	stay, err := cmd.StdinPipe()
+	must(t, err)
+	said, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	_, err = io.ReadFull(said, make([]byte, len("asked\n")))
+	must(t, err)
+	eventually(t, "a read", func() bool { return mem.reads.Load() > 0 })
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := m.Unmount(ctx, false); err != nil {
+		t.Errorf("unmount: %v", err)
+	}
+	_, err = stay.Write([]byte("."))
+	must(t, err)
+	must(t, cmd.Wait())
 }

@@ -10,9 +10,9 @@ import (
 // nothing until somebody is about to wait: what is answered from memory or from
 // the disk never asks for Done, and so has neither timer nor goroutine.
 type requestContext struct {
-	base     context.Context // of the mount
 	cancel   <-chan struct{} // closed after the first signal
 	pid      uint32
+	fs       *fileSystem
 	deadline time.Time
 
 	mu      sync.Mutex      // guards all below
@@ -31,7 +31,7 @@ func (r *requestContext) Done() <-chan struct{} { return r.start().Done() }
 
 // Err implements context.Context.
 func (r *requestContext) Err() error {
-	if r.waits() || r.base.Err() != nil || !time.Now().Before(r.deadline) {
+	if r.waits() || r.fs.base.Err() != nil || !time.Now().Before(r.deadline) {
 		return r.start().Err()
 	}
 	return nil
@@ -43,7 +43,7 @@ func (r *requestContext) Value(key any) any {
 	if r.waits() {
 		return r.start().Value(key)
 	}
-	return r.base.Value(key)
+	return r.fs.base.Value(key)
 }
 
 // waits tells whether the request has a live context, or had to have one.
@@ -60,7 +60,7 @@ func (r *requestContext) start() context.Context {
 	if r.live != nil {
 		return r.live
 	}
-	r.live, r.end = context.WithDeadline(r.base, r.deadline)
+	r.live, r.end = context.WithDeadline(r.fs.base, r.deadline)
 	if r.stopped {
 		r.end()
 		return r.live
@@ -74,7 +74,7 @@ func (r *requestContext) watch(ctx context.Context, end context.CancelFunc) {
 	select {
 	case <-ctx.Done():
 	case <-r.cancel:
-		watchCaller(ctx, r.pid)
+		r.fs.watchCaller(ctx, r.pid)
 		end()
 	}
 }
