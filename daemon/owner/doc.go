@@ -14,6 +14,9 @@
 //   - any other end, by a signal too, starts the next one after a pause, see pace;
 //   - unless nothing is kept: then there is nobody to go on for, and Run fails.
 //
+// After a dozen workers in a row that ended before they were ready the next one is told
+// (GiveUpEnv), so that it can answer with errors what nobody can serve.
+//
 // A worker that is not ready within a minute is killed. When ctx ends, the worker gets
 // SIGTERM, and SIGKILL if that does not end it within half a minute. Whatever ends
 // Run, it closes all that it kept: connections that nobody else has end with it. To

@@ -39,6 +39,7 @@ type hello struct {
 	Texts   []string // their contents
 	Socket  string
 	Ready   string // the variable
+	GiveUp  string // the variable
 	Alone   bool   // the process leads a group
 	Env     string // the variable OWNER_TEST_ENV
 	Dir     string
@@ -61,7 +62,7 @@ type worker struct {
 }
 
 func look() hello {
-	h := hello{PID: os.Getpid(), Socket: os.Getenv("NOTIFY_SOCKET"), Ready: os.Getenv(owner.ReadyEnv), Env: os.Getenv("OWNER_TEST_ENV"), Alone: unix.Getpgrp() == os.Getpid()}
+	h := hello{PID: os.Getpid(), Socket: os.Getenv("NOTIFY_SOCKET"), Ready: os.Getenv(owner.ReadyEnv), GiveUp: os.Getenv(owner.GiveUpEnv), Env: os.Getenv("OWNER_TEST_ENV"), Alone: unix.Getpgrp() == os.Getpid()}
 	h.Program, _ = os.Readlink("/proc/self/exe")
 	h.Dir, _ = os.Getwd()
 	if names := os.Getenv("LISTEN_FDNAMES"); names != "" {

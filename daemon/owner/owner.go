@@ -20,6 +20,14 @@ const Again = 75
 // ReadyEnv is the variable with the number of Options.Ready in the first worker.
 const ReadyEnv = "PINFS_READY_FD"
 
+// GiveUpEnv is the variable with the number of workers in a row that ended before they
+// were ready, when those are many: the next one should do less, so that nobody waits
+// for ever.
+const GiveUpEnv = "PINFS_GIVE_UP"
+
+// giveUp is how many that are.
+const giveUp = 12
+
 const (
 	readyWait = time.Minute      // for a worker to get ready
 	stopWait  = 30 * time.Second // for a worker to end after SIGTERM
@@ -80,6 +88,7 @@ type owner struct {
 
 	first     bool // the next worker is the first one
 	everReady bool
+	unready   int // workers in a row that ended before they were ready
 }
 
 // Run starts workers until one ends for good, see the package. An *ExitError is in the

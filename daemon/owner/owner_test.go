@@ -323,6 +323,31 @@ func TestPauses(t *testing.T) {
 	}
 }
 
+// TestGiveUp: a worker learns that those before it ended too early, until one is ready.
+func TestGiveUp(t *testing.T) {
+	r := start(t, nil)
+	w := r.ready()
+	w.do(order{Do: "put", Name: "a"})
+	for round := range 2 {
+		w.kill()
+		for i := range 12 {
+			if w = r.next(); w.GiveUp != "" {
+				t.Errorf("round %d: worker %d was told %q", round, i, w.GiveUp)
+			}
+			w.exit(1)
+		}
+		for _, want := range []string{"12", "13"} {
+			if w = r.next(); w.GiveUp != want {
+				t.Errorf("round %d: told %q, want %s", round, w.GiveUp, want)
+			}
+			if want == "12" {
+				w.exit(1)
+			}
+		}
+		w.do(order{Do: "ready"})
+	}
+}
+
 // TestToldToEndWhilePausing: no worker is started any more.
 func TestToldToEndWhilePausing(t *testing.T) {
 	r := start(t, nil)

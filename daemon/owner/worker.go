@@ -33,9 +33,10 @@ func (o *owner) once(ctx context.Context) ending {
 	e := o.watch(ctx, p, ready)
 	e.ready = stop()
 	if e.ready {
-		o.everReady = true
+		o.everReady, o.unready = true, 0
 		o.programs.proved()
 	} else {
+		o.unready++
 		o.programs.unready()
 	}
 	return e
@@ -63,6 +64,9 @@ func (o *owner) start() (*os.Process, error) {
 func (o *owner) attr() *syscall.ProcAttr {
 	files := []uintptr{o.null.Fd(), o.orNull(o.Stdout), o.orNull(o.Stderr)}
 	env := append(o.environment(), "NOTIFY_SOCKET="+o.socket.name)
+	if o.unready >= giveUp {
+		env = append(env, GiveUpEnv+"="+strconv.Itoa(o.unready))
+	}
 	if n := len(o.kept.all); n > 0 {
 		env = append(env, "LISTEN_FDS="+strconv.Itoa(n), "LISTEN_FDNAMES="+o.kept.names())
 	}
@@ -91,7 +95,7 @@ func (o *owner) environment() []string {
 	}
 	return slices.DeleteFunc(slices.Clone(env), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
-		return name == "NOTIFY_SOCKET" || name == ReadyEnv || strings.HasPrefix(name, "LISTEN_") || strings.HasPrefix(name, "WATCHDOG_")
+		return name == "NOTIFY_SOCKET" || name == ReadyEnv || name == GiveUpEnv || strings.HasPrefix(name, "LISTEN_") || strings.HasPrefix(name, "WATCHDOG_")
 	})
 }
 
