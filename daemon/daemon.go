@@ -49,6 +49,11 @@ type Options struct {
 	// ListAhead are arguments of this program that come to lister.Serve; nil: names are
 	// not listed ahead of readers.
 	ListAhead []string
+	// Store has mounts outlive this process; nil: they end with it.
+	Store Store
+	// Kept is what the Store gave back: this process goes on where another one ended. The
+	// daemon closes it.
+	Kept map[string][]*os.File
 	// Version is the build, for the status.
 	Version string
 	// Logger is slog.Default when nil.
@@ -89,8 +94,9 @@ type Daemon struct {
 
 	mu         sync.Mutex // guards all below
 	closing    bool
-	pending    int // mounts that are being made
-	jobs       int // warm jobs under way
+	again      bool // another process goes on
+	pending    int  // mounts that are being made
+	jobs       int  // warm jobs under way
 	mounts     map[string]*mount
 	detached   map[*mount]struct{}
 	registries map[string]*openRegistry
@@ -132,21 +138,40 @@ func (d *Daemon) open() (err error) {
 	}
 	o := d.o.Cache
 	o.Source, o.Logger, o.OnMismatch = d.source, d.log, d.distrust
+	var kept []keptFiles
+	kept, o.Lock = sortKept(d.o.Kept)
+	locked := o.Lock != nil
 	if d.cache, err = cache.Open(o); err != nil {
-		return err
+		return errors.Join(err, closeAll(kept))
 	}
-	if err = d.listen(); err != nil {
+	if err = d.begin(kept, locked); err != nil {
 		return errors.Join(err, d.cache.Close())
 	}
 	d.serve(d.socket)
 	return nil
 }
 
-// listen takes over what a daemon before has left, and binds the socket.
-func (d *Daemon) listen() (err error) {
-	if err = expand.MakeDir(d.foundDir()); err != nil {
-		return err
+// begin goes on with the mounts of a process before, and then answers the socket.
+func (d *Daemon) begin(kept []keptFiles, locked bool) error {
+	restored, files := d.readKept(kept)
+	if err := expand.MakeDir(d.foundDir(), files...); err != nil {
+		return errors.Join(err, closeAll(kept))
 	}
+	var all sync.WaitGroup
+	for _, r := range restored {
+		all.Go(func() { d.restore(r) }) // a registry that does not answer holds up its own mounts
+	}
+	all.Wait()
+	if d.o.Store != nil && !locked {
+		if err := d.o.Store.Put(keptLock, d.cache.Lock()); err != nil {
+			return err
+		}
+	}
+	return d.listen()
+}
+
+// listen binds the control socket.
+func (d *Daemon) listen() (err error) {
 	if d.socket, err = listen(d.o.Cache.Dir); err != nil {
 		return &manifest.Error{Op: "control socket", Ref: d.o.Cache.Dir, Err: err}
 	}
@@ -231,7 +256,11 @@ func (d *Daemon) Close(ctx context.Context) error {
 	}
 	d.endServer()
 	d.tasks.Wait()
-	return errors.Join(d.cache.Close(), d.o.Backend.Close())
+	err := errors.Join(d.cache.Close(), d.o.Backend.Close())
+	if d.o.Store != nil {
+		err = errors.Join(err, d.o.Store.Remove(keptLock)) // the last thing: the next daemon may begin
+	}
+	return err
 }
 
 // endServer lets requests that are under way have their answers, a while at most.

@@ -16,6 +16,7 @@
 //   - Client and the control socket: HTTP with JSON over CACHE/control.sock.
 //   - Start: a daemon in the background, and how it says that it is ready.
 //   - LogFile: where such a daemon logs, bounded.
+//   - Store, handover, restore, Upgrade: how mounts outlive the process.
 //
 // # Life
 //
@@ -27,6 +28,23 @@
 // All mounts of a daemon share its sources, so a request that needs others (an
 // endpoint, credentials) is refused. Registries differ freely.
 //
+// # Owner and worker
+//
+// A daemon in the background is the worker of an owner (daemon/owner), or of systemd:
+// a Store that keeps descriptors for whoever comes next (handover.go). For each mount
+// these are the connection (conn-ID), a memory file with what is known of it, line by
+// line (state-ID, statefile.go), the snapshot of a mount of one version (snapshot-ID), and
+// memory for what is open and asked (memory-ID, fusefs); and once the lock of the
+// cache directory (lock), so that nobody else takes the directory in between. They are
+// kept before the kernel has an answer that depends on them. A worker that is
+// started with descriptors goes on with their mounts before it answers the socket
+// (restore.go); what the last one had not answered the kernel asks again. An end in
+// peace takes all of it back, the lock last. Upgrade is an end without farewell: the
+// cache is made for that.
+//
+// What unpinned references were found to be goes along (found and pinned lines), with
+// the files in CACHE/found. A warm job ends with the worker, a fill begins anew.
+//
 // # Control
 //
 //	POST   /v1/mounts    MountRequest    -> MountReply
@@ -34,6 +52,7 @@
 //	POST   /v1/check     CheckRequest    -> lines of progress, then CheckResult
 //	POST   /v1/warm      WarmRequest     -> lines of progress and failures, then WarmResult
 //	GET    /v1/status                    -> Status
+//	POST   /v1/upgrade   UpgradeRequest  -> UpgradeReply; then another process answers
 //	POST   /v1/shutdown                  -> {}
 //
 // An error is {"error": {...}} with the fields of manifest.Error. The same user

@@ -37,6 +37,7 @@ type mount struct {
 	mounted  *fusefs.Mounted
 	fill     *filling       // nil unless asked for
 	pushes   *pushes        // nil: the kernel is left to ask
+	kept     *handover      // nil: it ends with this process
 	made     chan struct{}  // closed when it is there, or will not be
 	gone     chan struct{}  // closed when nothing of it is left
 	users    sync.WaitGroup // who uses mounted beside its own requests
@@ -157,6 +158,9 @@ func (d *Daemon) drop(m *mount) {
 		}
 	}
 	d.release(m.registry)
+	if err := m.kept.end(); err != nil {
+		d.log.Warn("what is kept of a mount", "dir", m.req.Dir, "error", err)
+	}
 	close(m.gone)
 	d.wake()
 }
@@ -167,15 +171,28 @@ func (d *Daemon) make(ctx context.Context, m *mount) (*fusefs.Mounted, error) {
 	if m.registry, err = d.acquire(ctx, m.req.Registry); err != nil {
 		return nil, err
 	}
-	m.found = d.expander(m.req.MaxObjects)
-	o := fusefs.Options{Content: d.contentFor(m), Follower: d.followerFor(m), Logger: d.log, OnError: d.noteError(m),
-		UID: m.req.UID, GID: m.req.GID, AllowOther: m.req.AllowOther}
+	if m.kept, err = d.newHandover(); err != nil {
+		return nil, err
+	}
+	m.found = d.expander(m.req.MaxObjects, m.kept)
+	o := d.optionsFor(m)
 	if err := d.choose(ctx, m, &o); err != nil {
 		return nil, err
 	}
 	o.Open, m.openWhy = m.req.chooseOpen(m.tree)
 	m.since = time.Now().UTC()
+	if m.kept != nil {
+		if err := m.kept.prepare(m, &o); err != nil {
+			return nil, err
+		}
+	}
 	return fusefs.Mount(ctx, m.req.Dir, o)
+}
+
+// optionsFor are those that do not depend on what is shown.
+func (d *Daemon) optionsFor(m *mount) fusefs.Options {
+	return fusefs.Options{Content: d.contentFor(m), Follower: d.followerFor(m), Logger: d.log, OnError: d.noteError(m),
+		UID: m.req.UID, GID: m.req.GID, AllowOther: m.req.AllowOther}
 }
 
 // choose fills in what is shown: a version, the versions of a project, or all.

@@ -42,6 +42,18 @@ func (d *Daemon) handler() http.Handler {
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, d.Status(), nil)
 	})
+	mux.HandleFunc("POST /v1/upgrade", func(w http.ResponseWriter, r *http.Request) {
+		var req UpgradeRequest
+		if !decode(w, r, &req) {
+			return
+		}
+		answer, err := d.upgradeFor(req)
+		reply(w, answer, err)
+		if err == nil {
+			_ = http.NewResponseController(w).Flush() // this process does not wait for the answer to leave
+			d.Stop()
+		}
+	})
 	mux.HandleFunc("POST /v1/shutdown", func(w http.ResponseWriter, _ *http.Request) {
 		d.Stop()
 		reply(w, struct{}{}, nil)

@@ -119,7 +119,7 @@ func (d *Daemon) Warm(ctx context.Context, req WarmRequest, report func(WarmProg
 	if err != nil {
 		return WarmResult{}, err
 	}
-	found := d.expander(req.MaxObjects)
+	found := d.expander(req.MaxObjects, nil)
 	defer closeFound(d, found)
 	tree, err := openTree(ctx, r.registry, v, found)
 	if err != nil {
@@ -133,11 +133,15 @@ func (d *Daemon) Warm(ctx context.Context, req WarmRequest, report func(WarmProg
 }
 
 // expander makes what looks at unpinned references; nil if no source is asked.
-func (d *Daemon) expander(maxObjects int64) *expand.Expander {
+func (d *Daemon) expander(maxObjects int64, kept *handover) *expand.Expander {
 	if d.o.Offline {
 		return nil
 	}
-	return expand.New(expand.Options{Backend: d.o.Backend, Dir: d.foundDir(), MaxObjects: maxObjects})
+	o := expand.Options{Backend: d.o.Backend, Dir: d.foundDir(), MaxObjects: maxObjects}
+	if kept != nil {
+		o.OnFound, o.OnPinned = kept.found, kept.pinned
+	}
+	return expand.New(o)
 }
 
 func closeFound(d *Daemon, found *expand.Expander) {

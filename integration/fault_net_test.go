@@ -46,7 +46,7 @@ type island struct {
 	pid string // of a process in it
 }
 
-const enterIsland = `
+const enterIsland = leaveOthers + `
 set -e
 ip link set lo up
 printf 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n' >"$1/resolv.conf"

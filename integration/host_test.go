@@ -248,3 +248,8 @@ func read(t testing.TB, path string) []byte {
 	}
 	return data
 }
+
+// leaveOthers is what a mount namespace begins with: it has a copy of each mount of other
+// tests, which then would not end when they are unmounted.
+const leaveOthers = `umount --all --lazy --types fuse.pinfs || :
+`

@@ -21,7 +21,7 @@ type guest struct {
 	namespace string // pid of a process in it
 }
 
-const enterNamespace = `
+const enterNamespace = leaveOthers + `
 set -e
 mknod -m 666 "$1/fuse" c 10 229
 chmod 666 "$1/fuse"

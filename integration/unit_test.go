@@ -136,7 +136,7 @@ func TestStopUnmounts(t *testing.T) {
 
 // inNamespace shows only mount.pinfs where mount(8) looks for the helpers of file
 // systems, and mounts as fstab does.
-const inNamespace = `
+const inNamespace = leaveOthers + `
 set -e
 mount -t tmpfs -o mode=755 tmpfs /usr/sbin
 ln -s "$1" /usr/sbin/mount.pinfs

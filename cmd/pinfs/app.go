@@ -46,7 +46,7 @@ func (a *app) lastWord(err error) string {
 	var partly *partlyDone
 	var halfway *stopped
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, errAgain):
 		return ""
 	case errors.As(err, &halfway):
 		return halfway.text
@@ -128,7 +128,8 @@ func (a *app) commands() []*cli.Command {
 	commands := []*cli.Command{
 		a.putCommand(), a.lsCommand(), a.showCommand(), a.diffCommand(), a.aliasCommand(),
 		a.getCommand(), a.verifyCommand(), a.exportCommand(), a.importCommand(),
-		a.mountCommand(), a.umountCommand(), a.warmCommand(), a.statusCommand(), a.versionCommand(), a.daemonCommand(), a.listAheadCommand(),
+		a.mountCommand(), a.umountCommand(), a.warmCommand(), a.statusCommand(), a.upgradeCommand(), a.versionCommand(),
+		a.ownCommand(), a.daemonCommand(), a.listAheadCommand(),
 	}
 	for _, c := range commands {
 		for _, one := range append(c.Subcommands, c) {

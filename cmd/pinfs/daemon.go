@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -17,6 +18,8 @@ import (
 	"github.com/pinfs/pinfs/backends/blobstore"
 	"github.com/pinfs/pinfs/cache"
 	"github.com/pinfs/pinfs/daemon"
+	"github.com/pinfs/pinfs/daemon/fdstore"
+	"github.com/pinfs/pinfs/daemon/owner"
 	"github.com/pinfs/pinfs/fusefs/lister"
 )
 
@@ -44,26 +47,95 @@ func (a *app) listAheadCommand() *cli.Command {
 	}
 }
 
+// daemon serves until it has nothing more to do. Its store has what a daemon before it
+// left behind, if that did not end in peace.
 func (a *app) daemon(c *cli.Context) error {
-	var pipe unix.Stat_t
-	if err := unix.Fstat(daemon.ReadyFD, &pipe); err != nil || pipe.Mode&unix.S_IFMT != unix.S_IFIFO {
+	store, kept, err := fdstore.Open()
+	if err != nil {
+		return err
+	}
+	ready, err := readyPipe()
+	if err != nil {
+		return err
+	}
+	if ready == nil && store == nil {
 		return usage(daemonName, "", "nobody waits for it to get ready", "pinfs mount starts it; --foreground keeps it here")
 	}
-	unix.CloseOnExec(daemon.ReadyFD)
-	ready := os.NewFile(daemon.ReadyFD, "ready")
-	d, err := a.background(c)
-	if told := daemon.Ready(ready, err); err != nil || told != nil {
+	if ends, ok := os.LookupEnv(owner.GiveUpEnv); ok {
+		return a.refuse(c, store, kept, ends)
+	}
+	d, err := a.background(c, store, kept)
+	if told := tellReady(ready, store, err); err != nil || told != nil {
 		if d != nil {
 			err = joinClose(told, closeDaemon(d)) // nobody waits any more
 		}
 		return err
 	}
-	d.Run(c.Context)
-	return closeDaemon(d)
+	serveUntil(c.Context, d, store)
+	if d.Again() {
+		return errAgain
+	}
+	return joinClose(store.Stopping(), closeDaemon(d))
+}
+
+// serveUntil serves until d has nothing more to do, and says now and then that it does.
+func serveUntil(ctx context.Context, d *daemon.Daemon, store *fdstore.Store) {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	go store.Watchdog(ctx, func() bool { return d.Status().Daemon != nil }) // which takes each lock
+	d.Run(ctx)
+}
+
+// newKeeping makes a daemon whose mounts outlive it if store is not nil.
+func newKeeping(o daemon.Options, store *fdstore.Store, kept map[string][]*os.File) (*daemon.Daemon, error) {
+	if store != nil {
+		o.Store, o.Kept = store, kept
+	}
+	return daemon.New(o)
+}
+
+// refuse serves mounts with errors, since daemons can't be started.
+func (a *app) refuse(c *cli.Context, store *fdstore.Store, kept map[string][]*os.File, ends string) error {
+	why := fmt.Errorf("%s daemons ended before they were ready", ends)
+	again, err := daemon.Refuse(c.Context, store, kept, why, func() error { return store.Ready("refusing") }, a.log)
+	if again && err == nil {
+		return errAgain
+	}
+	return err
+}
+
+// readyPipe is where the process that started this one waits; nil: it does not.
+func readyPipe() (*os.File, error) {
+	fd := daemon.ReadyFD
+	if text, ok := os.LookupEnv(owner.ReadyEnv); ok {
+		var err error
+		if fd, err = strconv.Atoi(text); err != nil {
+			return nil, fmt.Errorf("%s: %w", owner.ReadyEnv, err)
+		}
+		os.Unsetenv(owner.ReadyEnv)
+	}
+	var pipe unix.Stat_t
+	if err := unix.Fstat(fd, &pipe); err != nil || pipe.Mode&unix.S_IFMT != unix.S_IFIFO {
+		return nil, nil
+	}
+	unix.CloseOnExec(fd)
+	return os.NewFile(uintptr(fd), "ready"), nil
+}
+
+// tellReady tells how the start went to who waits for it.
+func tellReady(ready *os.File, store *fdstore.Store, err error) error {
+	var told error
+	if ready != nil {
+		told = daemon.Ready(ready, err)
+	}
+	if err == nil {
+		told = errors.Join(told, store.Ready("serving"))
+	}
+	return told
 }
 
 // background makes the daemon, with the log file as its output.
-func (a *app) background(c *cli.Context) (*daemon.Daemon, error) {
+func (a *app) background(c *cli.Context, store *fdstore.Store, kept map[string][]*os.File) (*daemon.Daemon, error) {
 	dir, err := cacheDir(c)
 	if err != nil {
 		return nil, err
@@ -73,25 +145,29 @@ func (a *app) background(c *cli.Context) (*daemon.Daemon, error) {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	a.stderr = log
-	return a.newDaemon(c)
-}
-
-// newDaemon makes the daemon that the flags describe.
-func (a *app) newDaemon(c *cli.Context) (*daemon.Daemon, error) {
-	o, err := cacheOptions(c)
+	o, err := a.daemonOptions(c)
 	if err != nil {
 		return nil, err
 	}
+	return newKeeping(o, store, kept)
+}
+
+// daemonOptions are what the flags say.
+func (a *app) daemonOptions(c *cli.Context) (daemon.Options, error) {
+	o, err := cacheOptions(c)
+	if err != nil {
+		return daemon.Options{}, err
+	}
 	if a.log, err = newLogger(a.stderr, c.String(flagLogLevel), c.String(flagLogFormat), slog.LevelInfo); err != nil {
-		return nil, err
+		return daemon.Options{}, err
 	}
 	slog.SetDefault(a.log) // of libraries
 	a.ballast = limitHeap(memoryLimit(), o.MemoryBytes, a.log)
 	copies, outages := &blobstore.Finders{}, &daemon.Outages{}
 	b := a.drivers(c, backends.RetryPolicy{OnRetry: outages.Retried}, copies)
-	return daemon.New(daemon.Options{Cache: o, Backend: b, Copies: copies, Outages: outages, Settings: settings(c),
+	return daemon.Options{Cache: o, Backend: b, Copies: copies, Outages: outages, Settings: settings(c),
 		OpenRegistry: openRegistry, Version: buildName(), Logger: a.log, Redact: scrub,
-		Offline: c.Bool(flagOffline), ListAhead: []string{"pinfs", listAheadName}})
+		Offline: c.Bool(flagOffline), ListAhead: []string{"pinfs", listAheadName}}, nil
 }
 
 // closeDaemon ends d: in peace, or at once after a second signal. The first one

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/pinfs/pinfs/daemon/owner"
 	"github.com/pinfs/pinfs/manifest"
 )
 
@@ -27,8 +28,11 @@ func exitCode(err error) int {
 		return exitDone
 	}
 	var partly *partlyDone
-	if errors.As(err, &partly) {
+	switch {
+	case errors.As(err, &partly):
 		return exitPartly
+	case errors.Is(err, errAgain):
+		return owner.Again
 	}
 	switch manifest.KindOf(err) {
 	case manifest.KindInvalid, manifest.KindUnsupported:

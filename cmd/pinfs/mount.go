@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/pinfs/pinfs/daemon"
+	"github.com/pinfs/pinfs/daemon/fdstore"
 	"github.com/pinfs/pinfs/fusefs"
 	"github.com/pinfs/pinfs/manifest"
 	"github.com/pinfs/pinfs/registry"
@@ -143,10 +144,10 @@ func (a *app) mountRequest(c *cli.Context, args []string) (daemon.MountRequest, 
 	if req.MaxObjects, err = maxFound(c); err != nil {
 		return req, err
 	}
-	if req.UID, err = owner(c, "uid"); err != nil {
+	if req.UID, err = ownerID(c, "uid"); err != nil {
 		return req, err
 	}
-	if req.GID, err = owner(c, "gid"); err != nil {
+	if req.GID, err = ownerID(c, "gid"); err != nil {
 		return req, err
 	}
 	if len(args) == 2 {
@@ -196,8 +197,8 @@ func openMode(text string) (string, error) {
 	return "", usage("mount", "--"+flagOpen, "no such way to open files: "+text, strings.Join(daemon.OpenModes(), ", "))
 }
 
-// owner reads a user or group id; nil when it is not given.
-func owner(c *cli.Context, flag string) (*uint32, error) {
+// ownerID reads a user or group id; nil when it is not given.
+func ownerID(c *cli.Context, flag string) (*uint32, error) {
 	if !c.IsSet(flag) {
 		return nil, nil
 	}
@@ -238,17 +239,43 @@ func exists(c *cli.Context, r *registry.Registry, n manifest.Name) error {
 
 // mountHere makes this process the daemon.
 func (a *app) mountHere(c *cli.Context, req daemon.MountRequest) error {
-	d, err := a.newDaemon(c)
+	store, kept, err := fdstore.Open()
 	if err != nil {
 		return err
 	}
-	answer, err := d.Mount(c.Context, req)
-	if err == nil {
-		err = a.printMounted(c, answer)
+	o, err := a.daemonOptions(c)
+	if err != nil {
+		return err
+	}
+	d, err := newKeeping(o, store, kept)
+	if err != nil {
+		return err
+	}
+	if err = a.mountUnlessKept(c, d, req); err == nil {
+		err = store.Ready("serving")
 	}
 	if err == nil {
 		a.log.Info("serving", "pid", os.Getpid())
-		d.Run(c.Context)
+		serveUntil(c.Context, d, store)
+	}
+	if d.Again() {
+		return errAgain
 	}
 	return joinClose(err, closeDaemon(d))
+}
+
+// mountUnlessKept makes the mount, unless a process before has made it and d goes on
+// with it.
+func (a *app) mountUnlessKept(c *cli.Context, d *daemon.Daemon, req daemon.MountRequest) error {
+	for _, m := range d.Status().Mounts {
+		if m.Dir == req.Dir && !m.Detached {
+			a.log.Info("goes on with a mount", "dir", m.Dir, "ref", m.Ref)
+			return nil
+		}
+	}
+	answer, err := d.Mount(c.Context, req)
+	if err != nil {
+		return err
+	}
+	return a.printMounted(c, answer)
 }

@@ -75,7 +75,7 @@ func (a *app) warm(c *cli.Context) error {
 // starter starts a daemon in the background.
 func (a *app) starter(c *cli.Context, dir string) func(context.Context) error {
 	argv := append([]string{"pinfs"}, daemonFlags(c, dir)...)
-	return func(ctx context.Context) error { return daemon.Start(ctx, dir, append(argv, daemonName)) }
+	return func(ctx context.Context) error { return daemon.Start(ctx, dir, append(argv, ownName)) }
 }
 
 // warmRequest reads arguments and flags. It asks the registry, so that a wrong name
