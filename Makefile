@@ -17,7 +17,7 @@ BENCH_FLAGS ?=
 BENCH_CHECK := -size 0.125 -peers=false -budget 10m
 
 # Tests that have a long form.
-TORTURE := ^Test(NetworkGone|NameDoesNotResolve|SecretsStaySecret|ThrottledForAWhile|StoppedDaemon|CacheDiskGivesEIO|PowerLoss|CacheClonedWhileWritten|EverythingAtOnce|Differential)$$
+TORTURE := ^Test(NetworkGone|NameDoesNotResolve|SecretsStaySecret|ThrottledForAWhile|StoppedDaemon|CacheDiskGivesEIO|PowerLoss|CacheClonedWhileWritten|EverythingAtOnce|Differential|WorkerKilled|Upgrade)$$
 
 .PHONY: help build install demo test unit race lint integration isolated torture fuzz bench bench-check bench-baseline bench-record bench-go clean
 

@@ -24,20 +24,6 @@ import (
 	"github.com/pinfs/pinfs/testwarden"
 )
 
-// workerKills is how often the worker is killed; PINFS_WORKER_KILLS sets another number.
-func workerKills(t *testing.T) int {
-	t.Helper()
-	text, ok := os.LookupEnv("PINFS_WORKER_KILLS")
-	if !ok {
-		return 20
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		t.Fatalf("PINFS_WORKER_KILLS=%q is no number of kills", text)
-	}
-	return n
-}
-
 // takenOver is a mount that readers verify while its worker is replaced.
 type takenOver struct {
 	t      *testing.T
@@ -214,7 +200,8 @@ func TestWorkerKilled(t *testing.T) {
 			descriptors := openFiles(t, owner)
 			k.begin()
 			pid := first
-			for range workerKills(t) {
+			kills := rounds(20, 500)
+			for range kills {
 				time.Sleep(time.Duration(rand.Int64N(int64(250 * time.Millisecond))))
 				if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 					t.Fatal(err)
@@ -232,7 +219,7 @@ func TestWorkerKilled(t *testing.T) {
 			k.umount()
 			h.waitNoDaemon()
 			waitEnd(t, owner)
-			t.Logf("%d kills, %d calls of readers", workerKills(t), k.calls.Load())
+			t.Logf("%d kills, %d calls of readers", kills, k.calls.Load())
 		})
 	}
 }
@@ -253,7 +240,7 @@ func TestUpgrade(t *testing.T) {
 	defer held.Close()
 	k.begin()
 	programs := []string{other, shared.bin}
-	for i := range 4 {
+	for i := range rounds(4, 20) {
 		was := h.status().Daemon
 		cmd := h.command(t.Context(), "upgrade")
 		cmd.Path, cmd.Args[0] = programs[i%2], programs[i%2]
