@@ -3,10 +3,12 @@ package cache_test
 import (
 	"errors"
 	"io"
+	"os"
 	"testing"
 
 	"github.com/pinfs/pinfs/cache"
 	"github.com/pinfs/pinfs/manifest"
+	"golang.org/x/sys/unix"
 )
 
 func TestReadBack(t *testing.T) {
@@ -89,5 +91,33 @@ func TestReadAtEnds(t *testing.T) {
 	var typed *manifest.Error
 	if _, err := c.Size(t.Context(), manifest.Object{Ref: "x", Size: -1}); !errors.As(err, &typed) {
 		t.Errorf("Size after Close: got %v, want a *manifest.Error", err)
+	}
+}
+
+// TestHeld: a directory is held while a cache has it, and while somebody keeps its lock
+// for the next one, which takes it over.
+func TestHeld(t *testing.T) {
+	dir, s := t.TempDir(), newSource()
+	if cache.Held(dir) {
+		t.Error("an empty directory is held")
+	}
+	c, err := cache.Open(options(dir, s))
+	noErr(t, err)
+	fd, err := unix.Dup(int(c.Lock().Fd()))
+	noErr(t, err)
+	noErr(t, c.Close())
+	if !cache.Held(dir) {
+		t.Error("a lock that is kept holds nothing")
+	}
+	if _, err := cache.Open(options(dir, s)); manifest.KindOf(err) != manifest.KindBusy {
+		t.Errorf("opened while somebody keeps the lock: %v", err)
+	}
+	o := options(dir, s)
+	o.Lock = os.NewFile(uintptr(fd), "lock")
+	c, err = cache.Open(o)
+	noErr(t, err)
+	noErr(t, c.Close())
+	if cache.Held(dir) {
+		t.Error("held after the end")
 	}
 }

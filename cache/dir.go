@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -97,7 +98,7 @@ func takeLock(dir string, held *os.File) (f *os.File, err error) {
 	if err != nil {
 		return nil, dirError(dir, err)
 	}
-	switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+	switch err := lockSoon(f); {
 	case errors.Is(err, unix.EWOULDBLOCK):
 		return nil, errors.Join(busyError(dir, f), f.Close())
 	case err != nil:
@@ -108,6 +109,28 @@ func takeLock(dir string, held *os.File) (f *os.File, err error) {
 		return nil, errors.Join(dirError(dir, err), f.Close())
 	}
 	return f, nil
+}
+
+// lockSoon locks f, which somebody may look at (Held) just now.
+func lockSoon(f *os.File) (err error) {
+	for range 5 {
+		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
+			return err
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return err
+}
+
+// Held tells whether somebody holds dir: a process that has it open, or who keeps the
+// lock for the next one.
+func Held(dir string) bool {
+	f, err := os.Open(filepath.Join(dir, lockName))
+	if err != nil {
+		return false
+	}
+	defer f.Close() // and with it the lock
+	return errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
 }
 
 // isAt tells whether f is the file at path: the directory may have been replaced.

@@ -15,6 +15,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"golang.org/x/sys/unix"
 
+	"github.com/pinfs/pinfs/cache"
 	"github.com/pinfs/pinfs/manifest"
 )
 
@@ -25,6 +26,9 @@ const (
 	cancelWait = 2 * time.Second  // to take a request back, while somebody wants to leave
 	endWait    = 10 * time.Second // for a daemon that has nothing left to end
 	busyWait   = 10 * time.Second // for whoever holds the cache directory to answer
+
+	replaceWait = 5 * time.Second // for a daemon in the place of one that died
+	replaceLook = 20 * time.Millisecond
 )
 
 // Client asks the daemon of a cache directory.
@@ -113,9 +117,26 @@ func (c *Client) Shutdown(ctx context.Context) error {
 	return c.do(ctx, answerWait, http.MethodPost, "/v1/shutdown", nil, &struct{}{})
 }
 
+// do asks the daemon. One that is being replaced is waited for: somebody holds the cache
+// directory and nobody answers.
 func (c *Client) do(ctx context.Context, wait time.Duration, method, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	for begin := time.Now(); ; {
+		err := c.once(ctx, method, path, in, out)
+		unheard := err == ErrNoDaemon || method == http.MethodGet && errors.Is(err, ErrNoDaemon)
+		if !unheard || time.Since(begin) > replaceWait || !cache.Held(c.dir) {
+			return err
+		}
+		select {
+		case <-time.After(replaceLook):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+func (c *Client) once(ctx context.Context, method, path string, in, out any) error {
 	response, err := c.send(ctx, method, path, in)
 	if err != nil {
 		return c.failed(ctx, err)
