@@ -89,8 +89,8 @@ func (g *guest) user(name string, args ...string) string {
 func TestWithoutRoot(t *testing.T) {
 	g := newGuest(t)
 	g.user("mkdir", "-p", g.dir+"/data/sub", g.dir+"/mnt", g.dir+"/other")
-	g.user("sh", "-c", "echo content >"+g.dir+"/data/sub/file")
-	if p := g.put("mine", g.dir+"/data"); p.Version != "v0" || !p.New || p.Files != 1 {
+	g.user("sh", "-c", "echo content >"+g.dir+"/data/sub/file; echo second >"+g.dir+"/data/sub/second")
+	if p := g.put("mine", g.dir+"/data"); p.Version != "v0" || !p.New || p.Files != 2 {
 		t.Errorf("put: %+v", p)
 	}
 	mnt := g.dir + "/mnt"
@@ -113,6 +113,13 @@ func TestWithoutRoot(t *testing.T) {
 		if got := g.user("stat", "-c", "%U", g.dir+"/"+dir); got != "nobody\n" {
 			t.Errorf("%s belongs to %s", dir, got)
 		}
+	}
+	g.user("kill", "-9", itoa(s.Daemon.PID))
+	if got := g.user("cat", mnt+"/sub/second"); got != "second\n" {
+		t.Errorf("reads %q after the daemon was killed", got)
+	}
+	if s = g.status(); s.Daemon.PID == 0 || len(s.Mounts) != 1 {
+		t.Errorf("status after the daemon was killed: %+v", s)
 	}
 	wantOneLine(t, g.run("mount", "mine:v0", g.dir+"/other", "--allow-other"), 4, "user_allow_other", "/etc/fuse.conf")
 	if _, err := g.root("mkdir", g.dir+"/roots"); err != nil {
