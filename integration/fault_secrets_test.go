@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -55,7 +56,11 @@ func (g *gossip) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(int(g.status.Load()))
-	fmt.Fprintf(w, *g.text.Load(), said)
+	text := *g.text.Load()
+	if strings.HasPrefix(text, "<") {
+		said = html.EscapeString(said)
+	}
+	fmt.Fprintf(w, text, said)
 }
 
 // note remembers which secrets came, to show that the test is about something.
