@@ -17,6 +17,7 @@ type budget struct {
 	op, ref string
 	waits   *backoff.ExponentialBackOff
 	tries   int
+	slowed  int // of tries: the source asked to slow down
 	spent   time.Duration
 	bytes   int64 // of bodies
 	began   time.Time
@@ -54,8 +55,11 @@ func (g *budget) next(ctx context.Context, err error, brought int64) error {
 	} else {
 		g.waits.Reset()
 	}
-	if g.gate != nil && manifest.KindOf(err) == manifest.KindThrottled {
-		g.gate.slowDown(g.began)
+	if manifest.KindOf(err) == manifest.KindThrottled {
+		g.slowed++
+		if g.gate != nil {
+			g.gate.slowDown(g.began)
+		}
 	}
 	patience := g.patience(err, brought)
 	switch {
@@ -63,7 +67,7 @@ func (g *budget) next(ctx context.Context, err error, brought int64) error {
 		return Ended(ctx, g.op, g.ref)
 	case !again(err):
 		return err
-	case g.tries >= g.policy.MaxAttempts, patience <= 0:
+	case g.tries-g.slowed >= g.policy.MaxAttempts, g.slowed >= g.policy.MaxSlowed, patience <= 0:
 		return g.over(err)
 	}
 	pause := max(g.waits.NextBackOff(), min(RetryAfter(err), g.policy.MaxRetryAfter))

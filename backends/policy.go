@@ -13,6 +13,10 @@ type RetryPolicy struct {
 	// attempt that brought AttemptBytes of a body is not counted, so that a long
 	// stream over a poor link ends, and a link that brings nothing does too.
 	MaxAttempts int
+	// MaxSlowed is the same for attempts that were asked to slow down, which are
+	// none of MaxAttempts (30, for MaxElapsed to be what ends them; MaxAttempts where
+	// that is set).
+	MaxSlowed int
 	// MaxElapsed bounds the time that one call waits for its source, pauses
 	// between attempts included (90 s). The time in which the reader of a stream
 	// does something else is not counted, and each byte of a body adds
@@ -44,7 +48,11 @@ const AttemptBytes = 8 << 20
 
 // filled sets the zero fields of p to the defaults.
 func (p RetryPolicy) filled() RetryPolicy {
+	if p.MaxAttempts == 0 {
+		fill(&p.MaxSlowed, 30)
+	}
 	fill(&p.MaxAttempts, 10)
+	fill(&p.MaxSlowed, p.MaxAttempts)
 	fill(&p.MaxElapsed, 90*time.Second)
 	fill(&p.StallTimeout, 15*time.Second)
 	fill(&p.MinRate, 8<<10)

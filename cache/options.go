@@ -56,7 +56,8 @@ type Options struct {
 	// Requests bounds the requests in flight over all objects, default 128.
 	Requests int
 	// StallTimeout is how long a wait goes on without any progress before it
-	// ends with KindTimeout, default 60 s.
+	// ends with KindTimeout, default 2 min: longer than a source's own patience,
+	// which has more to say.
 	StallTimeout time.Duration
 	// RetryAfter is how long an object that failed its check, changed or is gone
 	// answers with the same error before the source is asked again, default 2 s.
@@ -88,7 +89,7 @@ func (o Options) withDefaults() Options {
 	o.MemoryBytes = max(or(o.MemoryBytes, defaultMemory), minMemory)
 	o.Parallel = or(o.Parallel, defaultParallel)
 	o.Requests = or(o.Requests, defaultRequests)
-	o.StallTimeout = or(o.StallTimeout, time.Minute)
+	o.StallTimeout = or(o.StallTimeout, 2*time.Minute)
 	o.RetryAfter = or(o.RetryAfter, 2*time.Second)
 	o.UseGrain = or(o.UseGrain, time.Minute)
 	o.CloseTimeout = or(o.CloseTimeout, 10*time.Second)
