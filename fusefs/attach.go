@@ -68,6 +68,9 @@ func Attach(conn *os.File, st MountState, o Options) (*Mounted, error) {
 		f.OnUnmount()
 		return nil, fmt.Errorf("attach %s: %w", st.Dir, err)
 	}
+	if !keepPresent(server) {
+		o.Logger.Warn("go-fuse keeps its buffers elsewhere: a process that is killed while it reads a request may fail it")
+	}
 	f.startOpens(server, &st)
 	logSettings(o.Logger, server.KernelSettings())
 	m := &Mounted{fs: f, server: server, done: make(chan struct{})}

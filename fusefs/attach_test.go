@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	"github.com/pinfs/pinfs/fusefs"
 	"github.com/pinfs/pinfs/manifest"
@@ -238,4 +239,27 @@ func TestSecondServer(t *testing.T) {
 	first.Wait()
 	second.Wait()
 	must(t, conn.Close())
+}
+
+// TestBuffersArePresent: the buffers for requests are in memory before the kernel fills
+// them; see keepPresent for what would fail else.
+func TestBuffersArePresent(t *testing.T) {
+	const size = 1 << 20
+	fresh, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	must(t, err)
+	defer func() { must(t, unix.Munmap(fresh)) }()
+	made, ok := fusefs.KeepPresent(func() any { return fresh })
+	if !ok || len(made.([]byte)) != size {
+		t.Fatal("go-fuse has no such pool any more")
+	}
+	resident := make([]byte, size/os.Getpagesize())
+	_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&fresh[0])), size, uintptr(unsafe.Pointer(&resident[0])))
+	if errno != 0 {
+		t.Fatal(errno)
+	}
+	for page := range 4 {
+		if resident[page]&1 == 0 {
+			t.Errorf("page %d is not in memory", page)
+		}
+	}
 }

@@ -12,3 +12,16 @@ func OldKernel(o Options) Options {
 	o.oldKernel = true
 	return o
 }
+
+// KeepPresent tells whether go-fuse's buffers are where they are looked for, and what is
+// made there from then on.
+func KeepPresent(fresh func() any) (made any, ok bool) {
+	server := new(fuse.Server)
+	pool := bufferPool(server)
+	if pool == nil {
+		return nil, false
+	}
+	pool.New = fresh
+	ok = keepPresent(server)
+	return pool.Get(), ok
+}

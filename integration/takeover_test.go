@@ -69,7 +69,8 @@ func (k *takenOver) begin() {
 				default:
 				}
 				if err := read(random); err != nil {
-					k.t.Errorf("a reader failed: %v", err)
+					log, _ := os.ReadFile(filepath.Join(k.h.dir, "cache", "daemon.log"))
+					k.t.Errorf("a reader failed: %v; the daemon's log ends: %s", err, tail(string(log), 3000))
 					return
 				}
 				k.calls.Add(1)
@@ -102,10 +103,13 @@ func (k *takenOver) pick(random *rand.Rand) (path string, data []byte) {
 func (k *takenOver) whole(random *rand.Rand) error {
 	path, data := k.pick(random)
 	got, err := readBlocking(path)
-	if err == nil && !bytes.Equal(got, data) {
-		err = fmt.Errorf("%s: wrong bytes", path)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", path, err)
+	case !bytes.Equal(got, data):
+		return fmt.Errorf("%s: wrong bytes", path)
 	}
-	return err
+	return nil
 }
 
 // random reads pieces of a file, and keeps it open meanwhile.
