@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"sync"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/pinfs/pinfs/fusefs"
 	"github.com/pinfs/pinfs/manifest"
-	"github.com/pinfs/pinfs/manifest/snapshot"
 )
 
 // refuseFor is how long Refuse goes on before what keeps dying gets another chance.
@@ -102,15 +100,9 @@ func (r *refusal) attach(k keptFiles) (*fusefs.Mounted, error) {
 		o.Names, o.Project = noNames{r.why}, req.Project
 		return fusefs.Attach(k.files[keptConn], st.begun, o)
 	}
-	file := k.files[keptSnapshot]
-	if file == nil {
-		return nil, errors.New("its snapshot was not kept")
-	}
-	s, err := snapshot.Open(fmt.Sprintf("/proc/self/fd/%d", file.Fd()))
-	if err != nil {
+	if o.Tree, err = k.tree(t); err != nil {
 		return nil, err
 	}
-	o.Tree = &fusefs.Tree{Snapshot: s, Project: t.Project, Name: t.Name, Digest: t.Digest, Created: t.Created}
 	return fusefs.Attach(k.files[keptConn], st.begun, o)
 }
 

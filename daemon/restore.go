@@ -183,16 +183,10 @@ func (d *Daemon) chooseAgain(m *mount, r restored, o *fusefs.Options) error {
 	case t == nil:
 		o.Names, o.Project = names{opened.registry, m.found}, m.req.Project
 		return nil
-	case r.files[keptSnapshot] == nil:
-		return errors.New("its snapshot was not kept")
 	}
-	file := r.files[keptSnapshot]
-	defer file.Close()
-	s, err := snapshot.Open(fmt.Sprintf("/proc/self/fd/%d", file.Fd()))
-	if err != nil {
+	if m.tree, err = r.tree(t); err != nil {
 		return err
 	}
-	m.tree = &fusefs.Tree{Snapshot: s, Project: t.Project, Name: t.Name, Digest: t.Digest, Created: t.Created}
 	if m.found != nil {
 		if refs := m.found.References(t.Digest); refs != nil {
 			m.tree.Unpinned = below(refs)
@@ -200,6 +194,20 @@ func (d *Daemon) chooseAgain(m *mount, r restored, o *fusefs.Options) error {
 	}
 	o.Tree = m.tree
 	return nil
+}
+
+// tree opens the version of a mount of one: its snapshot is the kept one.
+func (k keptFiles) tree(t *treeRecord) (*fusefs.Tree, error) {
+	file := k.files[keptSnapshot]
+	if file == nil {
+		return nil, errors.New("its snapshot was not kept")
+	}
+	defer file.Close()
+	s, err := snapshot.Open(fmt.Sprintf("/proc/self/fd/%d", file.Fd()))
+	if err != nil {
+		return nil, err
+	}
+	return &fusefs.Tree{Snapshot: s, Project: t.Project, Name: t.Name, Digest: t.Digest, Created: t.Created}, nil
 }
 
 // noNames is a registry that can't be opened.
