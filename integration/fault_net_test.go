@@ -2,7 +2,6 @@ package integration_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"net"
 	"os"
@@ -17,7 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pinfs/pinfs/integration/servers"
-	"github.com/pinfs/pinfs/testwarden"
 )
 
 // torture tells whether the long forms of the tests are wanted: make torture.
@@ -56,20 +54,7 @@ exec sleep 1000000`
 
 func newIsland(t testing.TB) *island {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	keeper := testwarden.Command(ctx, "unshare", "--net", "--mount", "sh", "-c", enterIsland, "sh", t.TempDir())
-	out, err := keeper.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := keeper.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cancel(); _ = keeper.Wait() })
-	if _, err := out.Read(make([]byte, 6)); err != nil {
-		t.Fatalf("make a network namespace: %v; it needs root, iproute2 and util-linux", err)
-	}
-	return &island{t, itoa(keeper.Process.Pid)}
+	return &island{t, newNamespace(t, enterIsland, t.TempDir(), "--net")}
 }
 
 // enter is what runs a command in the island's namespaces.

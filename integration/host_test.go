@@ -253,3 +253,23 @@ func read(t testing.TB, path string) []byte {
 // tests, which then would not end when they are unmounted.
 const leaveOthers = `umount --all --lazy --types fuse.pinfs || :
 `
+
+// newNamespace makes a mount namespace, and others that flags of unshare ask for, in which
+// script was run with dir; it ends with the test. It gives a process in it, for nsenter.
+func newNamespace(t testing.TB, script, dir string, flags ...string) (pid string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	keeper := testwarden.Command(ctx, "unshare", append(flags, "--mount", "sh", "-c", script, "sh", dir)...)
+	out, err := keeper.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := keeper.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cancel(); _ = keeper.Wait() })
+	if _, err := out.Read(make([]byte, 6)); err != nil {
+		t.Fatalf("make a namespace: %v; it needs root, iproute2 and util-linux", err)
+	}
+	return itoa(keeper.Process.Pid)
+}

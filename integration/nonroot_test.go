@@ -49,21 +49,9 @@ func newGuest(t *testing.T) *guest {
 	if err := os.Chown(home, nobody, nobody); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	keeper := testwarden.Command(ctx, "unshare", "--mount", "sh", "-c", enterNamespace, "sh", h.dir)
-	out, err := keeper.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := keeper.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cancel(); _ = keeper.Wait() })
-	if _, err := out.Read(make([]byte, 6)); err != nil {
-		t.Fatalf("make a mount namespace: %v", err)
-	}
+	namespace := newNamespace(t, enterNamespace, h.dir)
 	// Everything at its default, which is below HOME.
-	guest := &guest{h.with("HOME="+home, "PINFS_REGISTRY=", "PINFS_CACHE_DIR=", "XDG_CONFIG_HOME=", "XDG_CACHE_HOME=", "XDG_DATA_HOME="), itoa(keeper.Process.Pid)}
+	guest := &guest{h.with("HOME="+home, "PINFS_REGISTRY=", "PINFS_CACHE_DIR=", "XDG_CONFIG_HOME=", "XDG_CACHE_HOME=", "XDG_DATA_HOME="), namespace}
 	guest.host.dir = home
 	guest.host.enter = []string{"nsenter", "--target", guest.namespace, "--mount", "--setuid", itoa(nobody), "--setgid", itoa(nobody)}
 	return guest
